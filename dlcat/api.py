@@ -1,0 +1,106 @@
+"""The verbs as Python functions, also reachable as dlcat.catalog, dlcat.fetch, dlcat.load and dlcat.train."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from dlcat import workspace
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from dlcat.catalog import Catalog
+    from dlcat.readers import Examples
+    from dlcat.run import Run
+
+
+def catalog() -> Catalog:
+    """Every known dataset.
+
+    >>> import dlcat
+    >>> dlcat.catalog()["mnist"].title
+    'MNIST handwritten digits'
+    >>> [dataset.name for dataset in dlcat.catalog() if dataset.domain == "audio"][:2]
+    ['fsdd', 'fma']
+
+    Raises:
+        InvalidError: a catalog file does not follow the schema.
+    """
+    return workspace.here().catalog
+
+
+def fetch(name: str, *, mirrors: tuple[str, ...] = (), parts: tuple[str, ...] = ()) -> Path:
+    """Bring a dataset into the cache, verified and unpacked, and return its folder; what is there is not fetched again.
+
+    >>> import dlcat
+    >>> folder = dlcat.fetch("digits")  # inside scikit-learn, so no network is needed
+    >>> sorted(path.name for path in folder.iterdir() if path.suffix == ".csv")
+    ['digits.csv']
+
+    Args:
+        name: the dataset.
+        mirrors: base URLs tried before the catalog's sources: base/<dataset>/<file>.
+        parts: parts of the dataset; its default ones where none is named.
+
+    Raises:
+        UsageError: no such dataset or part.
+        UnreachableError, VerificationError, AccessError, DiskError: see their docstrings.
+    """
+    place = workspace.here()
+    dataset = place.catalog[name]
+    for _ in place.fetch(dataset, mirrors=mirrors, parts=parts):
+        pass
+    return place.store.data_path(dataset)
+
+
+def load(name: str, *, split: str = "train", mirrors: tuple[str, ...] = ()) -> Examples:
+    """One split of a dataset as arrays, fetched first where it is missing.
+
+    >>> import dlcat
+    >>> examples = dlcat.load("digits", split="test")
+    >>> examples.inputs.shape, examples.inputs.dtype, examples.classes[examples.targets[0]]
+    ((359, 1, 8, 8), dtype('uint8'), '4')
+    >>> image, label = examples.torch()[0]  # a torch Dataset, usable in anybody's loop
+    >>> tuple(image.shape), label
+    ((1, 8, 8), 4)
+
+    Raises:
+        UsageError: no such dataset or split.
+        InvalidError: no reader exists for its format yet.
+    """
+    place = workspace.here()
+    dataset = place.catalog[name]
+    for _ in place.install(dataset, mirrors=mirrors):
+        pass
+    return place.examples(dataset, split)
+
+
+def train(recipe: str, *, overrides: tuple[str, ...] = (), device: str = "auto", mirrors: tuple[str, ...] = ()) -> Run:
+    """Train a recipe and return its finished run, report included.
+
+    >>> import dlcat
+    >>> run = dlcat.train("digits_quickstart", overrides=("train.epochs=2",))
+    >>> run.result()["metrics"]["test"]["accuracy"] > 0.5
+    True
+
+    Args:
+        recipe: name or path.
+        overrides: as given to --set: "optimizer.lr=0.05".
+        device: auto, cpu, cuda, ...
+        mirrors: see `fetch`.
+
+    Raises:
+        UsageError, InvalidError: the recipe is not there, or not sound.
+        DivergedError: the loss left the finite numbers.
+    """
+    from dlcat.train.session import Finished
+    from dlcat.view import report
+
+    place = workspace.here()
+    checked = place.recipe(recipe, overrides)
+    for _ in place.install(place.trainable(checked), mirrors=mirrors):
+        pass
+    finished = [event for event in place.train(checked, device=device) if isinstance(event, Finished)]
+    run = finished[-1].run
+    run.write_text(run.report_path.name, report.render(run))
+    return run

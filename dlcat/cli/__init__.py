@@ -1,0 +1,82 @@
+"""The command line: `main` runs the app and turns every failure into one message and a documented exit code."""
+
+from __future__ import annotations
+
+import io
+import sys
+from typing import Any, NoReturn
+
+import typer
+
+from dlcat.cli.app import app
+from dlcat.errors import INTERRUPTED_EXIT_CODE, DlcatError
+
+_CommandLineError: type[Exception] = typer.BadParameter.__mro__[2]
+"""What every fault of a command line is: click's ClickException, of which newer versions of typer carry a copy."""
+
+
+def main() -> NoReturn:
+    """The entry point. Never shows a traceback, unless DLCAT_TRACEBACK is set."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")  # a terminal without Chinese shows ?, and goes on
+    sys.exit(run(sys.argv[1:]))
+
+
+def run(arguments: list[str]) -> int:
+    """Run a command line and return its exit code."""
+    try:
+        code = app(arguments, prog_name="dlcat", standalone_mode=False)
+        sys.stdout.flush()  # here, where a closed pipe can still be met
+    except DlcatError as error:
+        _say(error.message, error.hint)
+        return error.exit_code
+    except _CommandLineError as error:
+        return _say_usage(error)
+    except (KeyboardInterrupt, typer.Abort):
+        _say("interrupted", "the same command goes on where this one stopped")
+        return INTERRUPTED_EXIT_CODE
+    except BrokenPipeError:  # `dlcat list | head`
+        _close_stdout()
+        return 0
+    except SystemExit as stop:  # typer's own end over a closed pipe; otherwise shell completion's
+        if isinstance(stop.__context__, BrokenPipeError):
+            _close_stdout()
+            return 0
+        raise
+    except Exception as error:
+        return _own_fault(error)
+    return code if isinstance(code, int) else 0
+
+
+def _say(message: str, hint: str) -> None:
+    print(f"error: {message}", file=sys.stderr)
+    if hint:
+        print(f"hint: {hint}", file=sys.stderr)
+
+
+def _say_usage(error: Any) -> int:
+    context = getattr(error, "ctx", None)
+    if message := error.format_message():  # none where the help was shown instead
+        _say(message, f"{context.command_path} --help" if context else "dlcat --help")
+    code: int = error.exit_code
+    return code
+
+
+def _close_stdout() -> None:
+    """Point stdout at nothing, or Python complains about the broken pipe once more as it ends."""
+    import os
+
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _own_fault(error: Exception) -> int:
+    from dlcat import locations
+
+    if locations.traceback_wanted():
+        raise error
+    _say(
+        f"dlcat has a fault: {type(error).__name__}: {error}",
+        "please report it, with what DLCAT_TRACEBACK=1 in the environment makes this command show",
+    )
+    return DlcatError.exit_code

@@ -1,0 +1,163 @@
+"""Data commands: plan, fetch, verify, import, cache."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from dlcat.cli import out
+from dlcat.cli.app import DATA, Cache, Catalogs, Json, Mirrors, Parts, app
+
+Name = Annotated[str, typer.Argument(help="The dataset.")]
+
+cache_group = typer.Typer(help="What the cache holds: list, remove, path.", no_args_is_help=True)
+app.add_typer(cache_group, name="cache", rich_help_panel=DATA)
+
+
+@app.command(rich_help_panel=DATA)
+def plan(
+    name: Name,
+    mirror: Mirrors = None,
+    part: Parts = None,
+    json: Json = False,
+    catalog: Catalogs = None,
+    cache: Cache = None,
+) -> None:
+    """Say what fetching a dataset would bring, from where and how much, before a byte moves."""
+    from dataclasses import asdict
+
+    from dlcat.fetch.plan import plan as make_plan
+    from dlcat.view import tables
+
+    place = out.workspace(catalog, cache)
+    made = make_plan(place.catalog[name], place.store, mirror=tuple(mirror or place.locations.mirrors), parts=tuple(part or ()))
+    if json:
+        out.document(_plain(asdict(made)))
+    else:
+        out.text(tables.plan(made, out.console()))
+
+
+@app.command(rich_help_panel=DATA)
+def fetch(
+    names: Annotated[list[str], typer.Argument(help="The datasets.")],
+    mirror: Mirrors = None,
+    part: Parts = None,
+    force: Annotated[bool, typer.Option("--force", help="Fetch again what is there already.")] = False,
+    json: Json = False,
+    catalog: Catalogs = None,
+    cache: Cache = None,
+) -> None:
+    """Download datasets, verify every byte and unpack them."""
+    place = out.workspace(catalog, cache)
+    datasets = [place.catalog[name] for name in names]
+    done: list[dict[str, Any]] = []
+    for dataset in datasets:
+        records = out.draw(place.fetch(dataset, mirrors=tuple(mirror or ()), parts=tuple(part or ()), force=force))
+        done.append({"name": dataset.name, "path": str(place.store.data_path(dataset)), "records": records})
+    if json:
+        out.document({"datasets": [entry | {"records": _records(entry["records"])} for entry in done]})
+    else:
+        for entry in done:
+            out.text(f"{entry['name']}: {entry['path']}")
+
+
+@app.command(rich_help_panel=DATA)
+def verify(
+    names: Annotated[list[str] | None, typer.Argument(help="The datasets; everything in the cache by default.")] = None,
+    json: Json = False,
+    catalog: Catalogs = None,
+    cache: Cache = None,
+) -> None:
+    """Read every byte in the cache again and hold it against the catalog."""
+    from dlcat.errors import UsageError, VerificationError
+    from dlcat.fetch.records import Failed, Missing, Verified
+    from dlcat.fetch.verify import verify as check
+
+    place = out.workspace(catalog, cache)
+    datasets = [place.catalog[name] for name in names or [n for n in place.store.names() if n in place.catalog]]
+    found = [(dataset.name, record) for dataset in datasets for record in out.draw(check(dataset, place.store))]
+    if json:
+        out.document({"verified": [{"dataset": name, **_records([record])[0]} for name, record in found]})
+    failed = [f"{name}/{record.artifact}" for name, record in found if isinstance(record, Failed)]
+    if failed:
+        again = " ".join(sorted({name.partition("/")[0] for name in failed}))
+        raise VerificationError(f"not what they should be: {', '.join(failed)}", hint=f"dlcat fetch {again}")
+    sound = sum(isinstance(record, Verified) for _, record in found)
+    if names and not sound:
+        missing = sorted({name for name, record in found if isinstance(record, Missing)})
+        raise UsageError(f"nothing of {', '.join(missing or names)} is in the cache", hint=f"dlcat fetch {names[0]}")
+    if not json:
+        out.text(f"{sound} files verified")
+
+
+@app.command("import", rich_help_panel=DATA)
+def import_(
+    name: Name,
+    paths: Annotated[list[Path], typer.Argument(help="Files, or folders to search.")],
+    json: Json = False,
+    catalog: Catalogs = None,
+    cache: Cache = None,
+) -> None:
+    """Take files that you got by hand into the cache, whatever their names, verified."""
+    from dlcat.fetch.by_hand import import_files
+
+    place = out.workspace(catalog, cache)
+    dataset = place.catalog[name]
+    records = out.draw(import_files(dataset, place.store, paths))
+    path = str(place.store.data_path(dataset))
+    if json:
+        out.document({"name": name, "path": path, "records": _records(records)})
+    else:
+        out.text(f"{name}: {path}")
+
+
+@cache_group.command("ls")
+def cache_ls(json: Json = False, cache: Cache = None) -> None:
+    """List what the cache holds, by dataset."""
+    from dlcat.view import units
+    from dlcat.view.tables import Column, plain_table
+
+    store = out.workspace(None, cache).store
+    held: list[dict[str, Any]] = [{"name": name, "bytes": store.used_bytes(name)} for name in store.names()]
+    if json:
+        out.document({"path": str(store.locations.cache), "datasets": held})
+        return
+    rows = [[str(entry["name"]), units.size(entry["bytes"])] for entry in held]
+    out.text(plain_table([Column("name"), Column("size", right=True)], rows))
+
+
+@cache_group.command("rm")
+def cache_rm(names: Annotated[list[str], typer.Argument(help="The datasets.")], cache: Cache = None) -> None:
+    """Remove datasets from the cache: downloads, unpacked files and prepared arrays."""
+    from dlcat.errors import UsageError, nearest
+    from dlcat.view import units
+
+    store = out.workspace(None, cache).store
+    for name in names:
+        if name not in store.names():
+            raise UsageError(f"{name} is not in the cache", hint=nearest(name, store.names()))
+    for name in names:
+        out.text(f"{name}: {units.size(store.remove(name))} freed")
+
+
+@cache_group.command("path")
+def cache_path(cache: Cache = None) -> None:
+    """Print the cache folder."""
+    out.text(str(out.workspace(None, cache).locations.cache))
+
+
+def _records(records: list[Any]) -> list[dict[str, Any]]:
+    """Records as JSON: their fields, and `record` for their kind in lower case."""
+    from dataclasses import asdict
+
+    return [{"record": type(record).__name__.lower(), **_plain(asdict(record))} for record in records]
+
+
+def _plain(content: Any) -> Any:
+    if isinstance(content, dict):
+        return {key: _plain(value) for key, value in content.items()}
+    if isinstance(content, list | tuple):
+        return [_plain(item) for item in content]
+    return str(content) if isinstance(content, Path) else content

@@ -1,0 +1,162 @@
+"""Parts commands: recipes, options, cost."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from dlcat.cli import out
+from dlcat.cli.app import PARTS, Catalogs, Json, Overrides, app
+
+recipes_group = typer.Typer(help="Recipes: list, show, copy, check.", invoke_without_command=True)
+app.add_typer(recipes_group, name="recipes", rich_help_panel=PARTS)
+
+RecipeName = Annotated[str, typer.Argument(metavar="RECIPE", help="A recipe by path or name.")]
+
+
+@recipes_group.callback()
+def recipes(context: typer.Context) -> None:
+    """Recipes: list, show, copy, check."""
+    if context.invoked_subcommand is None:
+        recipes_list()
+
+
+@recipes_group.command("list")
+def recipes_list(json: Json = False) -> None:
+    """List the recipes, each with the question it asks."""
+    from dlcat import recipe
+    from dlcat.view.tables import Column, plain_table
+
+    found = [
+        {"name": path.stem, "question": recipe.question(path), "path": str(path)}
+        for path in recipe.listed(out.workspace(None, None).locations)
+    ]
+    if json:
+        out.document({"recipes": found})
+    else:
+        rows = [[entry["name"], entry["question"]] for entry in found]
+        out.text(plain_table([Column("recipe"), Column("question")], rows))
+
+
+@recipes_group.command("show")
+def recipes_show(name: RecipeName, set_: Overrides = None, catalog: Catalogs = None) -> None:
+    """Print a recipe with every inherited key and default written out."""
+    from dlcat.train import experiment
+
+    out.text(experiment.resolve(out.workspace(catalog, None).recipe(name, tuple(set_ or ()))).to_yaml())
+
+
+@recipes_group.command("copy")
+def recipes_copy(
+    name: RecipeName, to: Annotated[Path, typer.Argument(help="The new file, or a folder for it.")] = Path()
+) -> None:
+    """Copy a recipe, to change it."""
+    from dlcat import recipe
+    from dlcat.errors import DiskError, UsageError
+
+    source = recipe.find(out.workspace(None, None).locations, name)
+    target = to / source.name if to.is_dir() else to
+    try:
+        with open(target, "x", encoding="utf-8") as stream:
+            stream.write(source.read_text(encoding="utf-8"))
+    except FileExistsError:
+        raise UsageError(f"{target} exists already", hint="name another file") from None
+    except OSError as error:
+        raise DiskError(f"{target}: cannot be written: {error.strerror}") from error
+    out.text(str(target))
+
+
+@recipes_group.command("check")
+def recipes_check(
+    names: Annotated[list[str], typer.Argument(metavar="RECIPE...", help="Recipes by path or name.")],
+    catalog: Catalogs = None,
+) -> None:
+    """Check recipes: keys, names, options, and that the network can be built."""
+    from dlcat.cost import cost
+    from dlcat.train import experiment
+
+    place = out.workspace(catalog, None)
+    for name in names:
+        recipe = place.recipe(name)
+        shape, outputs = _shape(place.trainable(recipe))
+        price = cost(lambda: experiment.build_model(recipe, shape, outputs), shape)  # noqa: B023 - called at once
+        out.text(f"{name}: no fault, {price.parameters:,} parameters")
+
+
+@app.command(rich_help_panel=PARTS)
+def options(
+    family: Annotated[str | None, typer.Argument(help="norm, conv, optimizer, ...; all of them by default.")] = None,
+    json: Json = False,
+) -> None:
+    """List what a recipe can choose from, with every option and its default."""
+    from dlcat.errors import UsageError, nearest
+    from dlcat.readers import reader
+    from dlcat.train.experiment import FAMILIES
+    from dlcat.view import parts
+
+    families = {**FAMILIES, "reader": reader}
+    if family is not None and family not in families:
+        raise UsageError(f"no family named {family!r}", hint=nearest(family, families))
+    found = [
+        {
+            "family": noun,
+            "name": name,
+            "description": members.describe(name),
+            "options": {option.name: _default(option) for option in members.options(name).values()},
+        }
+        for noun, members in families.items()
+        if family in (None, noun)
+        for name in sorted(members)
+    ]
+    if json:
+        out.document({"options": found})
+    else:
+        out.text(parts.options(found, out.console()))
+
+
+@app.command(rich_help_panel=PARTS)
+def cost(
+    names: Annotated[list[str], typer.Argument(metavar="RECIPE...", help="Recipes by path or name.")],
+    layers: Annotated[bool, typer.Option("--layers", help="Show every layer.")] = False,
+    set_: Overrides = None,
+    json: Json = False,
+    catalog: Catalogs = None,
+) -> None:
+    """Say what a recipe's network costs: parameters and multiply-accumulates, without data."""
+    from dataclasses import asdict
+
+    from dlcat.cost import cost as price_of
+    from dlcat.train import experiment
+    from dlcat.view import parts
+
+    place = out.workspace(catalog, None)
+    found = []
+    for name in names:
+        recipe = place.recipe(name, tuple(set_ or ()))
+        shape, outputs = _shape(place.trainable(recipe))
+        price = price_of(lambda: experiment.build_model(recipe, shape, outputs), shape)  # noqa: B023 - called at once
+        found.append({"recipe": recipe.name, "model": recipe.plain()["model"], **asdict(price)})
+    if json:
+        out.document({"costs": found})
+    else:
+        out.text(parts.costs(found, layers=layers, console=out.console()))
+
+
+def _shape(dataset: Any) -> tuple[tuple[int, ...], int]:
+    """The input shape and the number of classes that the catalog gives for a dataset.
+
+    Raises:
+        InvalidError: its examples differ in shape.
+    """
+    from dlcat.errors import InvalidError
+
+    shape = dataset.sample.shape
+    if not all(isinstance(size, int) for size in shape) or not shape:
+        raise InvalidError(f"{dataset.name}: its examples have no fixed shape; found {shape}")
+    return tuple(shape), len(dataset.classes) if isinstance(dataset.classes, list) else dataset.classes
+
+
+def _default(option: Any) -> Any:
+    return "required" if option.required else option.default

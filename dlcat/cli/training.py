@@ -1,0 +1,209 @@
+"""Training commands: train, eval, predict, runs, report."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from dlcat.cli import out
+from dlcat.cli.app import TRAINING, Cache, Catalogs, Device, Json, Mirrors, Overrides, app
+
+if TYPE_CHECKING:
+    from dlcat.run import Run
+    from dlcat.train.session import Started
+    from dlcat.workspace import Workspace
+
+RunName = Annotated[str, typer.Argument(metavar="RUN", help="A run's name or folder, or 'last'.")]
+Out = Annotated[Path | None, typer.Option("--out", help="Folder for runs; ./runs by default.")]
+
+
+@app.command(rich_help_panel=TRAINING)
+def train(
+    recipe: Annotated[str, typer.Argument(metavar="RECIPE", help="A recipe by path or name.")],
+    set_: Overrides = None,
+    device: Device = "auto",
+    out_: Out = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Check everything, print the recipe and its cost; no data.")
+    ] = False,
+    mirror: Mirrors = None,
+    json: Json = False,
+    catalog: Catalogs = None,
+    cache: Cache = None,
+) -> None:
+    """Train a recipe; its data are fetched first where they are missing."""
+    from dlcat.train.loop import Epoch
+    from dlcat.train.session import Finished, Started
+    from dlcat.view import tables
+    from dlcat.view.progress import TrainProgress
+
+    place = out.workspace(catalog, cache)
+    checked = place.recipe(recipe, tuple(set_ or ()))
+    dataset = place.trainable(checked)
+    if dry_run:
+        _dry_run(place, checked, json)
+        return
+    out.draw(place.install(dataset, mirrors=tuple(mirror or ())))
+    command = _command(recipe, set_, device)
+    with TrainProgress(sys.stderr, unit="images") as progress:
+        for event in place.train(checked, device=device, folder=out_, command=command):
+            match event:
+                case Started():
+                    _introduce(event)
+                case Epoch():
+                    progress.show(event.plain())
+                case Finished(run, result):
+                    pass
+    path = _report(run)
+    if json:
+        out.document(result)
+    else:
+        out.text(tables.result(result, path, out.console()))
+
+
+@app.command("eval", rich_help_panel=TRAINING)
+def eval_(
+    run: RunName,
+    split: Annotated[str, typer.Option(help="Which split.")] = "test",
+    device: Device = "auto",
+    out_: Out = None,
+    json: Json = False,
+    catalog: Catalogs = None,
+    cache: Cache = None,
+) -> None:
+    """Measure a finished run again, on the split it was tested on or another."""
+    from dlcat.train import session
+    from dlcat.train.batches import resident
+    from dlcat.view import tables
+
+    place = out.workspace(catalog, cache)
+    found = _find(place, run, out_)
+    recipe = place.recipe(str(found.recipe_path))
+    built, statistics, _ = session.restore(recipe, found, device)
+    dataset = place.trainable(recipe)
+    out.draw(place.install(dataset))
+    measured = session.evaluate(built, resident(place.examples(dataset, split), None, built.device, statistics))
+    if json:
+        out.document({"run": str(found.path), "split": split, "metrics": measured})
+    else:
+        out.text("".join(f"{split} {name}  {value}\n" for name, value in tables.scores(measured)))
+
+
+@app.command(rich_help_panel=TRAINING)
+def predict(
+    run: RunName,
+    files: Annotated[list[Path], typer.Argument(help="Pictures: PNG, JPEG, ...")],
+    device: Device = "auto",
+    out_: Out = None,
+    json: Json = False,
+    catalog: Catalogs = None,
+) -> None:
+    """Say what a trained network sees in your own pictures."""
+    from dlcat.train import session
+    from dlcat.train.predict import predict as classify
+
+    place = out.workspace(catalog, None)
+    found = _find(place, run, out_)
+    built, statistics, about = session.restore(place.recipe(str(found.recipe_path)), found, device)
+    predictions = [classify(path, built, statistics, tuple(about["shape"]), about["classes"]) for path in files]
+    if json:
+        out.document({"run": str(found.path), "files": [prediction.plain() for prediction in predictions]})
+        return
+    for prediction in predictions:
+        ranked = ", ".join(f"{name} {probability:.1%}" for name, probability in prediction.classes)
+        note = f"  ({prediction.note})" if prediction.note else ""
+        out.text(f"{prediction.file}: {ranked}{note}")
+
+
+@app.command(rich_help_panel=TRAINING)
+def runs(out_: Out = None, json: Json = False) -> None:
+    """List the runs, oldest first."""
+    from dlcat import run
+    from dlcat.view import tables
+
+    every = list(run.listed(out_ or out.workspace(None, None).locations.runs))
+    if json:
+        out.document({"runs": [_summary(found) for found in every]})
+    else:
+        out.text(tables.runs(every, out.console()))
+
+
+@app.command(rich_help_panel=TRAINING)
+def report(
+    names: Annotated[list[str] | None, typer.Argument(metavar="RUN...", help="Runs; the last one by default.")] = None,
+    html: Annotated[Path | None, typer.Option("--html", help="Where to write it; the run's folder by default.")] = None,
+    out_: Out = None,
+) -> None:
+    """Write a run's report again and print where it is."""
+    from dlcat.errors import UsageError
+
+    place = out.workspace(None, None)
+    every = [_find(place, name, out_) for name in names or ["last"]]
+    if html and len(every) > 1:
+        raise UsageError("--html names one file, but several runs are given", hint="one run at a time")
+    for found in every:
+        out.text(str(_report(found, html)))
+
+
+def _find(place: Workspace, name: str, folder: Path | None) -> Run:
+    from dlcat import run
+
+    return run.find(folder or place.locations.runs, name)
+
+
+def _report(run: Run, path: Path | None = None) -> Path:
+    from dlcat.errors import DiskError
+    from dlcat.view import report
+
+    content = report.render(run)
+    if path is None:
+        run.write_text(run.report_path.name, content)
+        return run.report_path
+    try:
+        path.write_text(content, encoding="utf-8")
+    except OSError as error:
+        raise DiskError(f"{path}: cannot be written: {error.strerror}") from error
+    return path
+
+
+def _introduce(started: Started) -> None:
+    """One line on what is about to run, and where it is kept."""
+    device = started.device
+    print(
+        f"{started.run.name}: {started.parameters:,} parameters, {started.macs:,} MACs; train {started.train:,}, "
+        f"validation {started.validation:,}, test {started.test:,}; {device.device} {device.precision} {device.layout}",
+        file=sys.stderr,
+    )
+
+
+def _dry_run(place: Workspace, recipe: Any, json: bool) -> None:
+    from dataclasses import asdict
+
+    from dlcat.cli.parts import _shape
+    from dlcat.cost import cost
+    from dlcat.train import experiment
+
+    resolved = experiment.resolve(recipe)
+    shape, outputs = _shape(place.trainable(resolved))
+    price = cost(lambda: experiment.build_model(resolved, shape, outputs), shape)
+    if json:
+        out.document({"recipe": resolved.plain(), "cost": asdict(price)})
+    else:
+        out.text(
+            f"{resolved.to_yaml()}# {price.parameters:,} parameters, {price.macs:,} multiply-accumulates per example"
+        )
+
+
+def _command(recipe: str, overrides: list[str] | None, device: str) -> str:
+    """What repeats this run."""
+    words = ["dlcat", "train", recipe, *(word for text in overrides or () for word in ("--set", text))]
+    return shlex.join([*words, *(("--device", device) if device != "auto" else ())])
+
+
+def _summary(run: Run) -> dict[str, Any]:
+    summary: dict[str, Any] = {"run": str(run.path), "finished": run.finished}
+    return summary | ({"result": run.result()} if run.finished else {"epochs": len(run.epochs())})

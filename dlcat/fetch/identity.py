@@ -1,0 +1,73 @@
+"""What makes bytes the bytes the catalog promises: checksums, strongest first, and sizes."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import TYPE_CHECKING
+
+from dlcat.fetch.disk import disk_errors
+
+if TYPE_CHECKING:
+    from collections.abc import Generator, Iterable, Mapping
+    from pathlib import Path
+
+    from dlcat.catalog.dataset import Artifact
+    from dlcat.fetch.records import Progress
+
+STRENGTH = ("sha512", "sha384", "sha256", "sha1", "md5")
+"""Checksum algorithms, strongest first."""
+
+CHUNK_BYTES = 512 * 1024
+"""Bytes hashed, received and written at once: larger chunks were not faster, 8 KiB cost a third of the speed."""
+
+
+def strongest(checksums: Mapping[str, str]) -> tuple[str, str] | None:
+    """The algorithm and digest that decide, or None where there are none."""
+    return next(((name, checksums[name]) for name in STRENGTH if name in checksums), None)
+
+
+def promise(artifact: Artifact) -> str:
+    """What the catalog holds an artifact to: 'sha256:...', without a checksum 'size:123', without both ''."""
+    if found := strongest(artifact.checksums):
+        return ":".join(found)
+    return "" if artifact.size is None else f"size:{artifact.size}"
+
+
+def algorithms(artifact: Artifact) -> tuple[str, ...]:
+    """What to compute over an artifact: always sha256, and the strongest declared checksum where it is another."""
+    found = strongest(artifact.checksums)
+    return ("sha256",) if found is None or found[0] == "sha256" else ("sha256", found[0])
+
+
+class Hashes:
+    """Several checksums of the same bytes, computed as they pass."""
+
+    def __init__(self, names: Iterable[str]) -> None:
+        # md5 and sha1 identify here, they do not protect: systems that forbid them for security still allow this.
+        self._hashes = {name: hashlib.new(name, usedforsecurity=False) for name in names}
+
+    def update(self, chunk: bytes) -> None:
+        """Take in the next bytes."""
+        for each in self._hashes.values():
+            each.update(chunk)
+
+    def digests(self) -> dict[str, str]:
+        """Algorithm to hexadecimal digest of the bytes so far."""
+        return {name: each.hexdigest() for name, each in self._hashes.items()}
+
+
+def hash_file(path: Path, names: Iterable[str]) -> Generator[Progress, None, dict[str, str]]:
+    """Read a file once; yields (done, total) bytes, returns algorithm to hexadecimal digest.
+
+    Raises:
+        DiskError: the file cannot be read.
+    """
+    hashes = Hashes(names)
+    done_bytes = 0
+    with disk_errors(path), open(path, "rb") as stream:
+        total_bytes = path.stat().st_size
+        while chunk := stream.read(CHUNK_BYTES):
+            hashes.update(chunk)
+            done_bytes += len(chunk)
+            yield done_bytes, total_bytes
+    return hashes.digests()

@@ -1,0 +1,161 @@
+"""What a fetch would do: states, sizes, sources, room needed and free. Reads the disk only; no network, no writing."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+from urllib.parse import quote
+
+from dlcat.errors import UsageError, nearest
+from dlcat.fetch.disk import free_bytes
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from dlcat.catalog.dataset import Access, Artifact, Dataset, Unpack
+    from dlcat.fetch.store import State, Store
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Planned:
+    """What would happen to one artifact."""
+
+    file: str
+    state: State
+    size_bytes: int | None
+    remaining_bytes: int | None
+    """Still to be downloaded; None where the size is not published."""
+    sources: tuple[str, ...]
+    """In the order they would be tried; empty where a person must ask for the file."""
+    unpack: Unpack
+    unpacked: bool
+    """Whether the data folder already holds what is inside."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """What fetching a dataset would do."""
+
+    dataset: str
+    access: Access
+    license: str | None
+    folder: Path
+    """Where the readable tree will be."""
+    artifacts: tuple[Planned, ...]
+    download_bytes: int
+    """Still to be downloaded, as far as sizes are published."""
+    unpacked_bytes: int | None
+    """Still to be written by unpacking; None where that is not published."""
+    peak_bytes: int
+    """Room needed at the fullest moment: the archives stay while they are unpacked, and after."""
+    free_bytes: int
+    sizes_known: bool
+    """False where a size is not published, so that the numbers above are too small."""
+
+    @property
+    def fits(self) -> bool:
+        """Whether the disk has the room."""
+        return self.peak_bytes <= self.free_bytes
+
+
+def plan(
+    dataset: Dataset,
+    store: Store,
+    *,
+    mirror: tuple[str, ...] = (),
+    parts: tuple[str, ...] = (),
+    force: bool = False,
+) -> Plan:
+    """What `fetch` with the same arguments would do.
+
+    Raises:
+        UsageError: a part the dataset does not have, or a mirror that is no http(s) URL.
+    """
+    chosen = selected(dataset, parts)
+    planned = tuple(_planned(dataset, artifact, store, mirror, force) for artifact in chosen)
+    download_bytes = sum(each.remaining_bytes or 0 for each in planned)
+    unpacked_bytes = _unpacked_bytes(dataset, chosen, store, force)
+    return Plan(
+        dataset=dataset.name,
+        access=dataset.access,
+        license=dataset.license.id,
+        folder=store.data_path(dataset),
+        artifacts=planned,
+        download_bytes=download_bytes,
+        unpacked_bytes=unpacked_bytes,
+        peak_bytes=download_bytes + (unpacked_bytes or 0),
+        free_bytes=free_bytes(store.locations.cache),
+        sizes_known=unpacked_bytes is not None and all(each.remaining_bytes is not None for each in planned),
+    )
+
+
+def selected(dataset: Dataset, parts: tuple[str, ...]) -> list[Artifact]:
+    """The artifacts of the parts, by default of the default parts.
+
+    Raises:
+        UsageError: a part the dataset does not have.
+    """
+    for part in parts:
+        if part != "all" and part not in dataset.parts:
+            raise UsageError(f"{dataset.name} has no part named {part!r}", hint=nearest(part, (*dataset.parts, "all")))
+    return dataset.selected(parts)
+
+
+def sources(dataset: Dataset, artifact: Artifact, mirror: tuple[str, ...]) -> tuple[str, ...]:
+    """Where the artifact may be had, best first: the mirrors, then upstream where the data are open.
+
+    Raises:
+        UsageError: a mirror is no http(s) URL.
+    """
+    for base in mirror:
+        if not base.startswith(("http://", "https://")):
+            hint = "serve the folder with any static file server"
+            raise UsageError(f"expected a mirror like http://host/base, found {base!r}", hint=hint)
+    mirrored = (f"{base.rstrip('/')}/{dataset.name}/{quote(artifact.file)}" for base in mirror)
+    return (*mirrored, *(artifact.urls if dataset.access == "open" else ()))
+
+
+def _planned(dataset: Dataset, artifact: Artifact, store: Store, mirror: tuple[str, ...], force: bool) -> Planned:
+    state = store.state(dataset, artifact)
+    remaining_bytes = artifact.size
+    if state == "ok" and not force:
+        remaining_bytes = 0
+    elif artifact.size is not None and (part := store.part_path(dataset, artifact)).exists():
+        # The part is written over, so the room it takes is room that is there.
+        remaining_bytes = max(0, artifact.size - part.stat().st_size)
+    return Planned(
+        file=artifact.file,
+        state=state,
+        size_bytes=artifact.size,
+        remaining_bytes=remaining_bytes,
+        sources=sources(dataset, artifact, mirror),
+        unpack=artifact.unpack,
+        unpacked=store.is_unpacked(dataset, artifact),
+    )
+
+
+def _unpacked_bytes(dataset: Dataset, chosen: list[Artifact], store: Store, force: bool) -> int | None:
+    """What unpacking will add. The catalog promises the default artifacts together; what is there already comes off."""
+    pending = [artifact for artifact in chosen if force or not store.is_unpacked(dataset, artifact)]
+    archives = [artifact for artifact in pending if artifact.unpack != "none"]  # the others are linked, not written
+    if not archives:
+        return 0
+    listed = [_listed_bytes(artifact) for artifact in archives]
+    if None not in listed:
+        return sum(size or 0 for size in listed)
+    if dataset.size.unpacked is None or chosen != dataset.selected():
+        return None
+    there = sum(_there_bytes(dataset, artifact, store) for artifact in chosen if artifact not in archives)
+    return max(0, dataset.size.unpacked - there)
+
+
+def _listed_bytes(artifact: Artifact) -> int | None:
+    """The size inside gz and bz2, where one listed file is all there is; a longer list need not be complete."""
+    return artifact.contents[0].size if artifact.unpack in ("gz", "bz2") and artifact.contents else None
+
+
+def _there_bytes(dataset: Dataset, artifact: Artifact, store: Store) -> int:
+    manifest = store.manifest(dataset, artifact)
+    if manifest is not None:
+        return manifest.size_bytes
+    return (artifact.size or 0) if artifact.unpack == "none" else 0

@@ -1,0 +1,1 @@
+"""The exchangeable parts a network is assembled from: convolutions, normalizations, activations."""

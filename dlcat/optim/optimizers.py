@@ -1,0 +1,80 @@
+"""Optimizers: how a step follows from the gradients; `lr` is the base rate, which the schedule multiplies each step."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from annotated_types import Ge, Gt, Lt
+from torch import nn, optim
+
+from dlcat.registry import Family
+
+optimizer = Family("optimizer", __name__)
+
+Rate = Annotated[float, Gt(0)]
+Decay = Annotated[float, Ge(0)]
+Fraction = Annotated[float, Ge(0), Lt(1)]
+
+
+@optimizer
+def sgd(
+    model: nn.Module,
+    *,
+    lr: Rate,
+    momentum: Fraction = 0.0,
+    nesterov: bool = False,
+    weight_decay: Decay = 0.0,
+    decay_norms: bool = False,
+) -> optim.Optimizer:
+    """Stochastic gradient descent: v = momentum * v + g, w = w - lr * v (Robbins & Monro 1951; Polyak 1964).
+
+    `nesterov` steps along g + momentum * v (Sutskever et al. 2013). `weight_decay` * w is added to the gradient g, but
+    not for biases and the scales of norms, unless `decay_norms`.
+
+    Raises:
+        ValueError: nesterov without momentum.
+    """
+    if nesterov and momentum == 0:
+        raise ValueError("nesterov looks ahead along the momentum, and momentum is 0")
+    groups = _groups(model, weight_decay, decay_norms)
+    return optim.SGD(groups, lr=lr, momentum=momentum, nesterov=nesterov, fused=True)
+
+
+@optimizer
+def adam(
+    model: nn.Module,
+    *,
+    lr: Rate = 1e-3,
+    betas: tuple[Fraction, Fraction] = (0.9, 0.999),
+    eps: Rate = 1e-8,
+    weight_decay: Decay = 0.0,
+    decay_norms: bool = False,
+) -> optim.Optimizer:
+    """Steps of about lr in every weight: mean gradient over its root mean square (Kingma & Ba 2014, arXiv:1412.6980).
+
+    `weight_decay` * w is added to the gradient, so it is divided by the root mean square too; see adamw.
+    """
+    return optim.Adam(_groups(model, weight_decay, decay_norms), lr=lr, betas=betas, eps=eps, fused=True)
+
+
+@optimizer
+def adamw(
+    model: nn.Module,
+    *,
+    lr: Rate = 1e-3,
+    betas: tuple[Fraction, Fraction] = (0.9, 0.999),
+    eps: Rate = 1e-8,
+    weight_decay: Decay = 0.01,
+    decay_norms: bool = False,
+) -> optim.Optimizer:
+    """Adam, with lr * weight_decay * w taken off w itself (Loshchilov & Hutter 2017, arXiv:1711.05101)."""
+    return optim.AdamW(_groups(model, weight_decay, decay_norms), lr=lr, betas=betas, eps=eps, fused=True)
+
+
+def _groups(model: nn.Module, weight_decay: float, decay_norms: bool) -> list[dict[str, Any]]:
+    """The parameters that decay, and those that do not: vectors, which are biases and the scales of norms."""
+    parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    decayed = [parameter for parameter in parameters if decay_norms or parameter.dim() > 1]
+    others = [parameter for parameter in parameters if not decay_norms and parameter.dim() <= 1]
+    groups = [{"params": decayed, "weight_decay": weight_decay}, {"params": others, "weight_decay": 0.0}]
+    return [group for group in groups if group["params"]]

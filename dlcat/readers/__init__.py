@@ -1,0 +1,4 @@
+"""Readers: files in upstream's own format to Examples, one file per format."""
+
+from dlcat.readers.examples import Examples as Examples
+from dlcat.readers.examples import reader as reader

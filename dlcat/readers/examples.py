@@ -1,0 +1,89 @@
+"""Examples: one split of a dataset as arrays; and the family of readers that make them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from dlcat.errors import VerificationError
+from dlcat.registry import Family
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from torch.utils.data import Dataset as TorchDataset
+
+reader = Family("reader", "dlcat.readers")
+"""A reader is `name(folder: Path, split: str, *, options) -> (inputs, targets)`: the split's arrays, read from the
+unpacked folder of its dataset. Inputs keep upstream's dtype, channels first; targets are int64 (N,)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Examples:
+    """One split, in memory or memory-mapped.
+
+    >>> examples = Examples(np.zeros((2, 1, 8, 8), np.uint8), np.array([3, 7]), tuple("0123456789"))
+    >>> len(examples), examples.classes[examples.targets[1]]
+    (2, '7')
+    """
+
+    inputs: np.ndarray[Any, np.dtype[Any]]
+    """(N, C, H, W) uint8 for images."""
+    targets: np.ndarray[Any, np.dtype[Any]]
+    """(N,) int64, positions in `classes`."""
+    classes: tuple[str, ...]
+
+    def __len__(self) -> int:
+        return len(self.inputs)
+
+    def torch(self) -> TorchDataset[Any]:
+        """A map-style torch Dataset of (input, target): float32 tensors, uint8 inputs scaled to 0..1, and int labels.
+
+        >>> examples = Examples(np.full((2, 1, 8, 8), 255, np.uint8), np.array([3, 7]), tuple("0123456789"))
+        >>> image, label = examples.torch()[1]
+        >>> tuple(image.shape), float(image.max()), label
+        ((1, 8, 8), 1.0, 7)
+        """
+        import torch
+        from torch.utils.data import Dataset
+
+        examples = self
+
+        class Items(Dataset[Any]):
+            def __len__(self) -> int:
+                return len(examples)
+
+            def __getitem__(self, position: int) -> tuple[torch.Tensor, int]:
+                value = np.asarray(examples.inputs[position], dtype=np.float32)
+                scale = 255 if examples.inputs.dtype == np.uint8 else 1
+                return torch.from_numpy(value / scale), int(examples.targets[position])
+
+        return Items()
+
+
+def expect(truth: bool, path: Path, expected: str, found: object) -> None:
+    """Stop unless a file is what its format promises.
+
+    Raises:
+        VerificationError: names the file, what was expected and what was found.
+    """
+    if not truth:
+        raise VerificationError(
+            f"{path}: expected {expected}, found {found}", hint="fetch it again with `dlcat fetch NAME --force`"
+        )
+
+
+def read_bytes(path: Path) -> bytes:
+    """A file that the dataset's folder must hold.
+
+    Raises:
+        VerificationError: it is not there, or cannot be read.
+    """
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise VerificationError(
+            f"{path}: cannot be read: {error.strerror}", hint="`dlcat verify NAME` says what is missing"
+        ) from error

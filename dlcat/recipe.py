@@ -1,0 +1,298 @@
+"""A recipe: the YAML file that pairs a dataset with a model and says how it is trained.
+
+Inheritance (`extends: other.yaml`), overrides (`--set optimizer.lr=0.05`) and shorthand (`norm: batch`) are resolved here,
+and every fault is reported at once with the file and line, or the override, that it came from.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, fields, replace
+from functools import partial
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
+
+from annotated_types import Ge, Lt, MinLen
+
+from dlcat import document
+from dlcat.errors import InvalidError, UsageError, nearest
+from dlcat.registry import STRICT, Choice
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from dlcat.document import Where
+    from dlcat.locations import Locations
+    from dlcat.schema import Fault
+
+Precision = Literal["auto", "fp32", "bf16", "fp16"]
+Layout = Literal["auto", "contiguous", "channels_last"]
+PARTS = ("conv", "norm", "activation")
+"""The keys of `model` that choose a part; every other key is an option of the model itself."""
+LIMIT_PARENTS = 16
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Model:
+    """Which network, from which parts."""
+
+    __pydantic_config__: ClassVar[dict[str, Any]] = STRICT
+    name: Annotated[str, MinLen(1)]
+    """The architecture."""
+    options: dict[str, Any] = field(default_factory=dict)
+    """Its own options, such as depth."""
+    conv: Choice = field(default_factory=partial(Choice, name="standard"))
+    """What computes every convolution that the architecture asks for."""
+    norm: Choice = field(default_factory=partial(Choice, name="batch"))
+    """What normalises after it."""
+    activation: Choice = field(default_factory=partial(Choice, name="relu"))
+    """The nonlinearity."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Train:
+    """How long, in which portions, with which numbers."""
+
+    __pydantic_config__: ClassVar[dict[str, Any]] = STRICT
+    epochs: Annotated[int, Ge(1)]
+    """Passes over the training split."""
+    batch_size: Annotated[int, Ge(1)]
+    """Examples per step."""
+    precision: Precision = "auto"
+    """Number format of the network: auto picks bf16 where the processor has matrix units for it, else fp32."""
+    layout: Layout = "auto"
+    """Memory order of images: auto picks what is faster for the norm and the precision."""
+    seed: Annotated[int, Ge(0), Lt(2**63)] = 0
+    """Everything random follows from it: the validation split, the first weights, the order, the augmentation."""
+    validation: Annotated[float, Ge(0), Lt(1)] = 0.1
+    """Share of the training split that is held out by the seed to watch training; 0 uses it all."""
+    validate_every: Annotated[int, Ge(1)] = 1
+    """Epochs between two looks at the validation split; the last epoch always has one."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recipe:
+    """One experiment as written. Its first comment line is the question it asks."""
+
+    __pydantic_config__: ClassVar[dict[str, Any]] = STRICT
+    dataset: Annotated[str, MinLen(1)]
+    """Name of a catalog entry."""
+    task: Choice = field(default_factory=partial(Choice, name="classify"))
+    """What is predicted, and how it is scored."""
+    model: Model
+    """The network."""
+    augment: list[Choice] = field(default_factory=list)
+    """What is done to training inputs, in order."""
+    optimizer: Choice
+    """How weights follow the gradient."""
+    schedule: Choice = field(default_factory=partial(Choice, name="constant"))
+    """How the learning rate moves over the run."""
+    train: Train
+    """How long and how."""
+    name: str = field(default="", metadata={"internal": True})
+    """The file's name without .yaml."""
+    question: str = field(default="", metadata={"internal": True})
+    """The file's first comment line."""
+    places: dict[Any, str] = field(default_factory=dict, metadata={"internal": True}, repr=False, compare=False)
+    """Where each value was written: `file:line` or `--set KEY`."""
+
+    def at(self, where: Where) -> str:
+        """`file:line: key.key`, for messages about what is written at that place."""
+        return _at(self.places, where, self.name)
+
+    def plain(self) -> dict[str, Any]:
+        """The recipe as it is written in YAML, every key in its order."""
+        model = {"name": self.model.name, **self.model.options}
+        model |= {part: getattr(self.model, part).plain() for part in PARTS}
+        return {
+            "dataset": self.dataset,
+            "task": self.task.plain(),
+            "model": model,
+            "augment": [choice.plain() for choice in self.augment],
+            "optimizer": self.optimizer.plain(),
+            "schedule": self.schedule.plain(),
+            "train": {name: getattr(self.train, name) for name in (item.name for item in fields(Train))},
+        }
+
+    def to_yaml(self) -> str:
+        """The recipe as a YAML file that `load` reads back to the same recipe."""
+        import yaml
+
+        body = yaml.safe_dump(self.plain(), sort_keys=False, allow_unicode=True, width=100, default_flow_style=None)
+        return f"# {self.question}\n{body}" if self.question else body
+
+
+def find(locations: Locations, name: str) -> Path:
+    """The file of a recipe given by path or by name: `my/x.yaml`, `mnist_lenet`, `recipes/mnist_lenet.yaml`.
+
+    Raises:
+        UsageError: there is none; the hint names the closest.
+    """
+    from pathlib import Path
+
+    path = Path(name)
+    if path.is_file():
+        return path
+    # Outside a checkout, recipes/x.yaml of the documentation means the shipped one.
+    folders = locations.recipes if path.parent in (Path("."), Path("recipes")) else ()
+    for folder in folders:
+        for candidate in (folder / path.name, folder / f"{path.name}.yaml"):
+            if candidate.is_file():
+                return candidate
+    known = [found.stem for found in listed(locations)]
+    raise UsageError(f"no recipe named {name!r}", hint=f"{nearest(path.stem, known)} (dlcat recipes lists them)")
+
+
+def listed(locations: Locations) -> list[Path]:
+    """Every recipe file, the nearer folder first, by name."""
+    found: dict[str, Path] = {}
+    for folder in locations.recipes:
+        for path in sorted(folder.glob("*.yaml")):
+            if path.name != "catalog.yaml" and path.is_file():
+                found.setdefault(path.name, path)
+    return sorted(found.values(), key=lambda path: path.name)
+
+
+def question(path: Path) -> str:
+    """The first comment line of a recipe: the question it asks."""
+    for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
+        if line.startswith("#"):
+            return line.lstrip("# ").strip()
+        if line.strip():
+            break
+    return ""
+
+
+def load(
+    path: Path, *, overrides: tuple[str, ...] = (), check: Callable[[dict[str, Any]], list[Fault]] | None = None
+) -> Recipe:
+    """Read a recipe, its parents and its overrides.
+
+    Args:
+        path: the YAML file.
+        overrides: `key.key=value` as given to --set, applied in order after inheritance.
+        check: looks at the resolved plain data for what this module cannot know (names of members and their options), and
+            returns faults, which are reported together with those of the schema.
+
+    Raises:
+        InvalidError: one line per fault, all of them together.
+    """
+    from dlcat.schema import Schema
+
+    raw, places = _inherit(path, ())
+    for text in overrides:
+        _override(raw, places, text)
+    normal = _normal(raw)
+    recipe, faults = Schema(Recipe).read(normal)
+    faults += check(normal) if check else []
+    if faults:
+        lines = [f"{_at(places, where, str(path))}: {text}" for where, text in faults]
+        raise InvalidError("\n".join(dict.fromkeys(lines)))
+    result: Recipe = replace(recipe, name=path.stem, question=question(path), places=places)
+    return result
+
+
+def json_schema() -> dict[str, Any]:
+    """The JSON Schema of a recipe file, for editors that complete and check it."""
+    from dlcat.schema import Schema
+
+    schema = Schema(Recipe).json_schema()
+    model = schema["$defs"]["Model"]
+    model["properties"].pop("options")
+    model["additionalProperties"] = True
+    schema["$defs"]["Model"] = {"description": model["description"], "anyOf": [{"type": "string"}, model]}
+    schema["properties"]["extends"] = {"type": "string", "description": "A recipe to inherit from."}
+    schema.pop("required", None)  # a recipe that extends another may leave out anything
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema, "title": "dlcat recipe"}
+
+
+def _inherit(path: Path, children: tuple[Path, ...]) -> tuple[dict[str, Any], dict[Where, str]]:
+    """The file's data over its parents' data, and where each value was written."""
+    text = document.load(path)
+    places = {where: f"{path}:{line}" for where, line in text.lines.items() if where}
+    parent = text.data.pop("extends", None)
+    if parent is None:
+        return text.data, places
+    place = text.at(("extends",))
+    if not isinstance(parent, str):
+        raise InvalidError(f"{place}: expected the path of a recipe, found {parent!r}")
+    target = (path.parent / parent).resolve()
+    if target in children or len(children) >= LIMIT_PARENTS:
+        raise InvalidError(f"{place}: {parent!r} extends this recipe in turn; expected an end to the chain")
+    if not target.is_file():
+        known = [found.name for found in target.parent.glob("*.yaml")]
+        raise InvalidError(f"{place}: no recipe at {target}", hint=nearest(target.name, known))
+    inherited, inherited_places = _inherit(target, (*children, path.resolve()))
+    return _merge(inherited, text.data), inherited_places | places
+
+
+def _merge(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
+    """Key by key; but a choice of another name brings none of the old one's options along."""
+    merged = dict(below)
+    for key, value in above.items():
+        old: Any = merged.get(key)
+        if isinstance(old, str) and isinstance(value, dict):  # the shorthand of a choice
+            old = {"name": old}
+        same = (
+            isinstance(old, dict) and isinstance(value, dict) and value.get("name", old.get("name")) == old.get("name")
+        )
+        merged[key] = _merge(old, value) if same else value
+    return merged
+
+
+def _override(raw: dict[str, Any], places: dict[Where, str], text: str) -> None:
+    """Set one value in place: `optimizer.lr=0.05`, `model.norm.groups=4`, `augment.0.probability=0.3`."""
+    key, equals, value = text.partition("=")
+    if not equals or not key.strip():
+        raise UsageError(f"--set {text}: expected KEY=VALUE", hint="for example --set optimizer.lr=0.05")
+    place = f"--set {key.strip()}"
+    steps: Where = tuple(int(step) if step.isdecimal() else step for step in key.strip().split("."))
+    node: Any = raw
+    for step in steps[:-1]:
+        node = _step_into(node, step, place)
+    if isinstance(node, list) and not (isinstance(steps[-1], int) and steps[-1] < len(node)):
+        raise UsageError(f"{place}: there are {len(node)} items; expected a number below that, found {steps[-1]!r}")
+    node[steps[-1]] = document.parse(f"value: {value}", place).data["value"]
+    for length in range(1, len(steps) + 1):
+        places.setdefault(steps[:length], place)
+    places[steps] = place
+
+
+def _step_into(node: Any, step: str | int, place: str) -> Any:
+    if isinstance(node, list):
+        if not isinstance(step, int) or step >= len(node):
+            raise UsageError(f"{place}: there are {len(node)} items; expected a number below that, found {step!r}")
+        inner = node[step]
+    else:
+        inner = node.get(step)
+    if isinstance(inner, str):  # the shorthand of a choice
+        inner = {"name": inner}
+    if inner is None:
+        inner = {}
+    if not isinstance(inner, dict | list):
+        raise UsageError(f"{place}: {step!r} is {inner!r}, which has nothing inside")
+    node[step] = inner
+    return inner
+
+
+def _normal(raw: dict[str, Any]) -> dict[str, Any]:
+    """Shorthand written out: every choice as {name, options}, the model's parts apart from its options."""
+    from dlcat.schema import choice
+
+    normal = dict(raw)
+    for key in ("task", "optimizer", "schedule"):
+        if key in normal:
+            normal[key] = choice(normal[key])
+    if isinstance(normal.get("augment"), list):
+        normal["augment"] = [choice(item) for item in normal["augment"]]
+    model = choice(normal.get("model"))
+    if isinstance(model, dict):
+        parts = {part: choice(model["options"].pop(part)) for part in PARTS if part in model.get("options", {})}
+        normal["model"] = model | parts
+    return normal
+
+
+def _at(places: dict[Where, str], where: Where, default: str) -> str:
+    place = where
+    while place and place not in places:
+        place = place[:-1]
+    return f"{places.get(place, default)}: {document.dotted(where)}"

@@ -1,0 +1,167 @@
+"""Families: the named, exchangeable members (norms, convs, optimizers, readers, ...) that recipes and the catalog choose from.
+
+One contract for all of them. A member is a function; its name is its YAML name; its positional parameters are what
+dlcat supplies; its keyword-only parameters are the options a recipe may set; its docstring's first line describes it.
+Adding a member is writing one decorated function, here or in another package that names its module in an entry point
+(`dlcat.norms`, `dlcat.models`, ...).
+"""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import json
+import pkgutil
+from dataclasses import dataclass, field
+from functools import partial
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
+
+from dlcat.errors import InvalidError, nearest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+Member = TypeVar("Member", bound="Callable[..., Any]")
+
+STRICT: dict[str, Any] = {"extra": "forbid", "strict": True, "use_attribute_docstrings": True}
+"""How pydantic reads the dataclasses that are a schema: no unknown key, no guessing of types."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Choice:
+    """A member of a family by its name, and its options; in YAML `batch` or `{name: group, groups: 8}`."""
+
+    __pydantic_config__: ClassVar[dict[str, Any]] = STRICT
+    name: str
+    """The member's name."""
+    options: dict[str, Any] = field(default_factory=dict)
+    """Its keyword-only options."""
+
+    def plain(self) -> str | dict[str, Any]:
+        """The choice as it is written in YAML."""
+        return {"name": self.name, **self.options} if self.options else self.name
+
+
+@dataclass(frozen=True, slots=True)
+class Option:
+    """One keyword-only parameter of a member."""
+
+    name: str
+    type: Any
+    default: Any
+    required: bool
+
+
+class Family:
+    """The members of one kind by name. An instance is the decorator that adds a member.
+
+    Args:
+        noun: what one member is called in YAML, errors and help: 'norm'.
+        home: the module or package that defines the members; its modules are imported when a member is first asked for.
+    """
+
+    def __init__(self, noun: str, home: str) -> None:
+        self.noun = noun
+        self._home = home
+        self._members: dict[str, Callable[..., Any]] = {}
+        self._found = False
+
+    def __call__(self, member: Member) -> Member:
+        """Add a function as a member under its own name."""
+        name = member.__name__
+        if name in self._members:
+            raise ValueError(f"two members of family {self.noun!r} are named {name!r}")
+        self._members[name] = member
+        return member
+
+    def __iter__(self) -> Iterator[str]:
+        self._discover()
+        return iter(self._members)
+
+    def __contains__(self, name: object) -> bool:
+        self._discover()
+        return name in self._members
+
+    def __getitem__(self, name: str) -> Callable[..., Any]:
+        """The member of that name.
+
+        Raises:
+            InvalidError: there is none; the hint names the closest.
+        """
+        self._discover()
+        if name not in self._members:
+            raise InvalidError(f"no {self.noun} named {name!r}", hint=nearest(name, self._members))
+        return self._members[name]
+
+    def describe(self, name: str) -> str:
+        """The first line of the member's docstring."""
+        return (inspect.getdoc(self[name]) or "").partition("\n")[0]
+
+    def options(self, name: str) -> dict[str, Option]:
+        """The member's keyword-only parameters: its schema."""
+        member = self[name]
+        return {
+            parameter.name: _option(parameter, inspect.unwrap(member).__globals__)
+            for parameter in inspect.signature(member).parameters.values()
+            if parameter.kind is parameter.KEYWORD_ONLY
+        }
+
+    def check(self, choice: Choice) -> tuple[dict[str, Any], list[tuple[str, str]]]:
+        """The choice's options as the member takes them, and what is wrong with them as (option, fault)."""
+        from pydantic import TypeAdapter, ValidationError
+
+        if choice.name not in self:
+            return {}, [("name", f"no {self.noun} named {choice.name!r}; {nearest(choice.name, self._members)}")]
+        known = self.options(choice.name)
+        values: dict[str, Any] = {}
+        faults: list[tuple[str, str]] = []
+        for name, value in choice.options.items():
+            if name not in known:
+                faults.append((name, f"no option {name!r} of {self.noun} {choice.name!r}; {nearest(name, known)}"))
+                continue
+            try:
+                # Strict, and through JSON, where a list may stand for a tuple and an integer for a float.
+                values[name] = TypeAdapter(known[name].type).validate_json(json.dumps(value), strict=True)
+            except ValidationError as error:
+                message = error.errors(include_url=False)[0]["msg"].replace("Input should be ", "")
+                faults.append(
+                    (name, f"{self.noun} {choice.name!r}, option {name!r}: expected {message}, found {value!r}")
+                )
+        missing = [option.name for option in known.values() if option.required and option.name not in choice.options]
+        faults += [("name", f"{self.noun} {choice.name!r} needs the option {name!r}") for name in missing]
+        return values, faults
+
+    def bind(self, choice: Choice) -> Callable[..., Any]:
+        """The member with its options set, ready for what dlcat supplies.
+
+        Raises:
+            InvalidError: no such member or option, or an option of the wrong type; all faults at once.
+        """
+        values, faults = self.check(choice)
+        if faults:
+            raise InvalidError("\n".join(text for _, text in faults))
+        return partial(self[choice.name], **values)
+
+    def _discover(self) -> None:
+        if self._found:
+            return
+        self._found = True
+        module = importlib.import_module(self._home)
+        for found in pkgutil.iter_modules(getattr(module, "__path__", ())):
+            importlib.import_module(f"{self._home}.{found.name}")
+        from importlib.metadata import entry_points
+
+        for entry_point in entry_points(group=f"dlcat.{self.noun}s"):
+            entry_point.load()
+
+
+def _option(parameter: inspect.Parameter, names: dict[str, Any]) -> Option:
+    # Only the options' annotations are read: those of what dlcat supplies may name types that are imported for checkers.
+    written = parameter.annotation
+    required = parameter.default is parameter.empty
+    return Option(
+        parameter.name,
+        eval(written, names) if isinstance(written, str) else written,
+        None if required else parameter.default,
+        required,
+    )

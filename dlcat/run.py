@@ -1,0 +1,151 @@
+"""A run: the folder with everything that happened in one training, enough to read it, repeat it and doubt it.
+
+recipe.yaml          the recipe as resolved: every option written out
+environment.json     versions, machine, threads, git state, hashes of the data
+metrics.jsonl        one line per epoch, written as it ends
+weights.safetensors  the network after the last epoch
+errors.npz           the worst mistakes on the test set: inputs, targets, predictions, confidences
+result.json          what `dlcat train --json` prints, with per-class figures; written last: its presence means done
+report.html          the picture of it all
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from dlcat.errors import InvalidError, UsageError, nearest
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from datetime import datetime
+    from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """A run's folder, and what is in it."""
+
+    path: Path
+
+    @property
+    def name(self) -> str:
+        return self.path.name
+
+    @property
+    def recipe_path(self) -> Path:
+        return self.path / "recipe.yaml"
+
+    @property
+    def weights_path(self) -> Path:
+        return self.path / "weights.safetensors"
+
+    @property
+    def errors_path(self) -> Path:
+        return self.path / "errors.npz"
+
+    @property
+    def report_path(self) -> Path:
+        return self.path / "report.html"
+
+    @property
+    def finished(self) -> bool:
+        """Whether training came to its end."""
+        return (self.path / "result.json").is_file()
+
+    def result(self) -> dict[str, Any]:
+        """What came out.
+
+        Raises:
+            InvalidError: training did not finish, or the file is damaged.
+        """
+        return self._json("result.json", "training did not come to its end")
+
+    def environment(self) -> dict[str, Any]:
+        """Where it came out.
+
+        Raises:
+            InvalidError: the file is missing or damaged.
+        """
+        return self._json("environment.json", "it is not a run's folder")
+
+    def epochs(self) -> list[dict[str, Any]]:
+        """The lines of metrics.jsonl; a last line that a kill cut short is left out."""
+        path = self.path / "metrics.jsonl"
+        if not path.is_file():
+            return []
+        epochs = []
+        for line in path.read_text(encoding="utf-8").splitlines():
+            try:
+                epochs.append(json.loads(line))
+            except ValueError:
+                break
+        return epochs
+
+    def log(self, epoch: dict[str, Any]) -> None:
+        """Append one epoch to metrics.jsonl."""
+        with open(self.path / "metrics.jsonl", "a", encoding="utf-8") as stream:
+            stream.write(json.dumps(epoch) + "\n")
+
+    def write_json(self, name: str, content: dict[str, Any]) -> None:
+        """Write a JSON file whole or not at all."""
+        self.write_text(name, json.dumps(content, indent=2, ensure_ascii=False) + "\n")
+
+    def write_text(self, name: str, content: str) -> None:
+        """Write a text file whole or not at all."""
+        temporary = self.path / f".{name}.{os.getpid()}"
+        temporary.write_text(content, encoding="utf-8")
+        os.replace(temporary, self.path / name)
+
+    def _json(self, name: str, why: str) -> dict[str, Any]:
+        path = self.path / name
+        try:
+            content = json.loads(path.read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            raise InvalidError(f"{path}: not there: {why}") from None
+        except (OSError, ValueError) as error:
+            raise InvalidError(f"{path}: cannot be read: {error}") from error
+        if not isinstance(content, dict):
+            raise InvalidError(f"{path}: expected a JSON object, found {type(content).__name__}")
+        return content
+
+
+def create(runs: Path, recipe: str, seed: int, now: datetime) -> Run:
+    """A new folder runs/<recipe>-s<seed>-<date>-<time>; a second one in the same second gets a number."""
+    stem = f"{recipe}-s{seed}-{now:%Y%m%d-%H%M%S}"
+    for number in range(1, 1000):
+        path = runs / (stem if number == 1 else f"{stem}-{number}")
+        try:
+            path.mkdir(parents=True)
+        except FileExistsError:
+            continue
+        return Run(path)
+    raise UsageError(f"{runs}: a thousand runs named {stem} exist already")
+
+
+def find(runs: Path, name: str) -> Run:
+    """The run of that name or path; `last` is the newest.
+
+    Raises:
+        UsageError: there is none.
+    """
+    from pathlib import Path
+
+    every = list(listed(runs))
+    if name == "last":
+        if not every:
+            raise UsageError(f"no run in {runs} yet", hint="dlcat train RECIPE makes one")
+        return every[-1]
+    for path in (runs / name, Path(name)):
+        if (path / "recipe.yaml").is_file():
+            return Run(path)
+    raise UsageError(f"no run named {name!r} in {runs}", hint=nearest(name, [run.name for run in every]))
+
+
+def listed(runs: Path) -> Iterator[Run]:
+    """Every run in the folder, oldest first."""
+    if runs.is_dir():
+        found = [path for path in runs.iterdir() if (path / "recipe.yaml").is_file()]
+        yield from (Run(path) for path in sorted(found, key=lambda path: (path.stat().st_mtime_ns, path.name)))

@@ -1,0 +1,77 @@
+"""Classification: one of K classes per example."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+from typing import Annotated, Any
+
+import torch
+from annotated_types import Ge, Lt
+from torch import Tensor
+from torch.nn import functional
+
+from dlcat.tasks import Task, task
+
+
+@task
+def classify(classes: Sequence[str], *, label_smoothing: Annotated[float, Ge(0), Lt(1)] = 0.0) -> Task:
+    """One of several classes per example, by cross entropy; accuracy ranks runs.
+
+    Outputs are logits (N, K), targets class numbers (N,). `label_smoothing` moves that much of the target's
+    probability to all classes evenly, in the loss only (Szegedy et al. 2015, arXiv:1512.00567).
+    """
+    return Task(
+        outputs=len(classes),
+        rank="accuracy",
+        higher_is_better=True,
+        loss=partial(_cross_entropy, label_smoothing=label_smoothing),
+        measure=partial(_measure, classes=tuple(classes)),
+        hits=_hits,
+    )
+
+
+def _cross_entropy(logits: Tensor, targets: Tensor, *, label_smoothing: float = 0.0) -> Tensor:
+    # In float32 also under bfloat16: the sum of 1000 exponentials has more digits than bfloat16's eight bits hold.
+    return functional.cross_entropy(logits.float(), targets, label_smoothing=label_smoothing)
+
+
+def _hits(logits: Tensor, targets: Tensor) -> Tensor:
+    return (logits.argmax(1) == targets).sum()
+
+
+def _measure(logits: Tensor, targets: Tensor, *, classes: tuple[str, ...]) -> dict[str, Any]:
+    """Accuracy and mean cross entropy; top-5 from 11 classes on, per class numbers, and the confusion up to 100."""
+    confusion = _confusion(logits.argmax(1), targets, len(classes))
+    measures: dict[str, Any] = {
+        "accuracy": confusion.diagonal().sum().item() / len(targets),
+        "loss": _cross_entropy(logits, targets).item(),
+    }
+    if len(classes) > 10:
+        best = logits.topk(5, dim=1).indices  # (N, 5)
+        measures["top5"] = (best == targets[:, None]).any(1).sum().item() / len(targets)
+    measures["per_class"] = _per_class(confusion, classes)
+    if len(classes) <= 100:
+        measures["confusion"] = confusion.tolist()
+    return measures
+
+
+def _confusion(predictions: Tensor, targets: Tensor, classes: int) -> Tensor:
+    """How often class `row` was taken for class `column`: (K, K)."""
+    pairs = torch.bincount(targets * classes + predictions, minlength=classes * classes)
+    return pairs.reshape(classes, classes)
+
+
+def _per_class(confusion: Tensor, classes: tuple[str, ...]) -> list[dict[str, Any]]:
+    """Precision, recall, F1 and support of each class; 0 where there is nothing to divide by."""
+    right = confusion.diagonal().double()
+    predicted, support = confusion.sum(0), confusion.sum(1)
+    columns = (
+        classes,
+        (right / predicted.clamp(min=1)).tolist(),
+        (right / support.clamp(min=1)).tolist(),
+        (2 * right / (predicted + support).clamp(min=1)).tolist(),
+        support.tolist(),
+    )
+    keys = ("class", "precision", "recall", "f1", "support")
+    return [dict(zip(keys, row, strict=True)) for row in zip(*columns, strict=True)]

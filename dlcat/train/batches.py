@@ -1,0 +1,132 @@
+"""Examples resident on the device as they are stored (uint8); a batch is an index, made into numbers on the way out."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from dlcat.readers import Examples
+    from dlcat.train.device import Device
+
+INK_CONTRAST = 0.25
+"""What differs from the paper by more than this share of the highest value is ink."""
+
+
+@dataclass(frozen=True, slots=True)
+class InputStatistics:
+    """What turns stored inputs into numbers around zero, measured on the training split only."""
+
+    mean: list[float]
+    """Per channel."""
+    std: list[float]
+    """Per channel."""
+    peak: float
+    """The highest value that occurs: 255 for most images, 16 for the 8×8 digits."""
+    background: float
+    """Mean of the outermost pixels: 0 where ink is bright."""
+    ink: float
+    """Share of an image's side that what differs from its paper spans, on average: 20/28 for MNIST, 1 for photos."""
+
+    def plain(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+def statistics(inputs: np.ndarray[Any, Any]) -> InputStatistics:
+    """Per-channel mean and standard deviation of (N, C, H, W) inputs, in float64, in pieces that fit any memory."""
+    total = np.zeros(inputs.shape[1])
+    squares = np.zeros(inputs.shape[1])
+    peak = border = ink = 0.0
+    for start in range(0, len(inputs), 1024):
+        piece = inputs[start : start + 1024].astype(np.float64)  # (n, C, H, W)
+        total += piece.sum(axis=(0, 2, 3))
+        squares += (piece**2).sum(axis=(0, 2, 3))
+        peak = max(peak, float(piece.max()))
+        border += float(_border(piece).mean()) * len(piece)
+        ink += float(_ink_share(piece).sum())
+    count = inputs[:, 0].size
+    mean = total / count
+    std = np.sqrt(np.maximum(squares / count - mean**2, 1e-12))
+    return InputStatistics(mean.tolist(), std.tolist(), peak, border / len(inputs), ink / len(inputs))
+
+
+@dataclass(frozen=True, slots=True)
+class Batches:
+    """One split on the device."""
+
+    inputs: torch.Tensor
+    """(N, C, H, W) as stored."""
+    targets: torch.Tensor
+    """(N,) int64."""
+    device: Device
+    statistics: InputStatistics
+
+    def __len__(self) -> int:
+        return len(self.inputs)
+
+    def shuffled(
+        self, batch_size: int, generator: torch.Generator, augment: Callable[[torch.Tensor], torch.Tensor]
+    ) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+        """One epoch in random order, augmented; a last batch that is not full is left to the next epoch's shuffle."""
+        order = torch.randperm(len(self), generator=generator).to(self.inputs.device)
+        for step in range(steps_per_epoch(len(self), batch_size)):
+            chosen = order[step * batch_size : (step + 1) * batch_size]
+            yield self._numbers(augment(self.inputs[chosen])), self.targets[chosen]
+
+    def in_order(self, batch_size: int = 500) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+        """Every example once."""
+        for start in range(0, len(self), batch_size):
+            yield self._numbers(self.inputs[start : start + batch_size]), self.targets[start : start + batch_size]
+
+    def _numbers(self, inputs: torch.Tensor) -> torch.Tensor:
+        shape = (1, -1, *[1] * (inputs.dim() - 2))
+        mean = torch.tensor(self.statistics.mean, device=inputs.device).view(shape)
+        std = torch.tensor(self.statistics.std, device=inputs.device).view(shape)
+        return self.device.place((inputs.float() - mean) / std)
+
+
+def resident(
+    examples: Examples, positions: np.ndarray[Any, Any] | None, device: Device, statistics: InputStatistics
+) -> Batches:
+    """The examples (at `positions` only, in their order) copied to the device."""
+    chosen = slice(None) if positions is None else positions
+    inputs = torch.from_numpy(np.array(examples.inputs[chosen]))
+    targets = torch.from_numpy(np.array(examples.targets[chosen]))
+    return Batches(inputs.to(device.device), targets.to(device.device), device, statistics)
+
+
+def steps_per_epoch(examples: int, batch_size: int) -> int:
+    """Full batches only, but at least one."""
+    return max(1, examples // batch_size)
+
+
+def hold_out(count: int, share: float, seed: int) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
+    """Positions to train on and positions held out for validation, drawn by the seed, each in ascending order."""
+    order = np.random.default_rng(seed).permutation(count)
+    held = round(count * share)
+    return np.sort(order[held:]), np.sort(order[:held])
+
+
+def _ink_share(images: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    """The longer side of the box around what differs from an image's border, as a share of the image's side: (n,)."""
+    grey = images.mean(axis=1)  # (n, H, W)
+    paper = np.median(_border(grey), axis=1)[:, None, None]
+    is_ink = np.abs(grey - paper) > INK_CONTRAST * max(float(grey.max()), 1e-12)
+    return np.maximum(_span(is_ink.any(axis=2)), _span(is_ink.any(axis=1)))
+
+
+def _span(marked: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    """From the first mark of a row (n, length) to the last, as a share of the length; 0 where there is none."""
+    length = marked.shape[1]
+    first, last = marked.argmax(axis=1), length - 1 - marked[:, ::-1].argmax(axis=1)
+    return np.where(marked.any(axis=1), (last - first + 1) / length, 0.0)
+
+
+def _border(images: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    rows, columns = images[..., (0, -1), :], images[..., :, (0, -1)]
+    return np.concatenate([rows.reshape(len(images), -1), columns.reshape(len(images), -1)], axis=1)

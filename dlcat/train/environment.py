@@ -1,0 +1,55 @@
+"""What a reader must know of the machine and the software to doubt or repeat a run."""
+
+from __future__ import annotations
+
+import os
+import platform
+import subprocess
+from datetime import UTC, datetime
+from importlib.metadata import version
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from dlcat import __version__
+from dlcat.train import device as devices
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+VERSIONS = ("numpy", "scipy", "scikit-learn", "pillow", "safetensors")
+
+
+def describe(device: torch.device, digests: Mapping[str, str]) -> dict[str, Any]:
+    """Versions, processor, threads, git state and the hashes of the data."""
+    return {
+        "dlcat": __version__,
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        **{name: version(name) for name in VERSIONS},
+        "platform": platform.platform(),
+        "cpu": devices.name(torch.device("cpu")),
+        "cpu_capability": torch.backends.cpu.get_cpu_capability(),
+        "cores": os.cpu_count(),
+        "threads": torch.get_num_threads(),
+        "gpu": devices.name(device) if device.type == "cuda" else None,
+        "git": _git(),
+        "data": [{"file": file, "sha256": digest} for file, digest in sorted(digests.items())],
+        "started": datetime.now(UTC).isoformat(timespec="seconds"),
+    }
+
+
+def _git() -> dict[str, Any] | None:
+    """Commit and cleanliness of the folder dlcat is run in; None outside a repository or without git."""
+    commit = _output("git", "rev-parse", "HEAD")
+    if commit is None:
+        return None
+    return {"commit": commit, "dirty": bool(_output("git", "status", "--porcelain", "--untracked-files=no"))}
+
+
+def _output(*command: str) -> str | None:
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=10, check=True)
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return done.stdout.strip()

@@ -1,0 +1,214 @@
+"""A recipe and a dataset become built things: here, once, every name turns into a callable and every option is checked."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from dlcat.errors import InvalidError, nearest
+from dlcat.layers.activations import activation
+from dlcat.layers.convs import conv
+from dlcat.layers.norms import norm
+from dlcat.layers.parts import choose as choose_parts
+from dlcat.models import model as models
+from dlcat.optim.optimizers import optimizer as optimizers
+from dlcat.optim.schedules import schedule as schedules
+from dlcat.registry import Choice, Family
+from dlcat.tasks import task as tasks
+from dlcat.train.augment import augmentation as augmentations
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from torch import Tensor, nn
+
+    from dlcat.catalog import Catalog
+    from dlcat.document import Where
+    from dlcat.recipe import Recipe
+    from dlcat.schema import Fault
+    from dlcat.tasks import Task
+    from dlcat.train.device import Device
+
+FAMILIES: dict[str, Family] = {
+    "task": tasks,
+    "model": models,
+    "conv": conv,
+    "norm": norm,
+    "activation": activation,
+    "augment": augmentations,
+    "optimizer": optimizers,
+    "schedule": schedules,
+}
+"""Every family a recipe chooses from, by its noun."""
+
+
+@dataclass(frozen=True, slots=True)
+class Experiment:
+    """The built things a recipe names, ready to be trained."""
+
+    recipe: Recipe
+    device: Device
+    model: nn.Module
+    task: Task
+    optimizer: torch.optim.Optimizer
+    schedule: Callable[[float], float]
+    augmentations: tuple[Callable[[Tensor, torch.Generator], Tensor], ...]
+    base_rates: tuple[float, ...]
+    """The optimizer's learning rate per parameter group, before the schedule."""
+
+    @property
+    def base_rate(self) -> float:
+        return self.base_rates[0]
+
+    def generators(self) -> tuple[torch.Generator, torch.Generator]:
+        """The sources of randomness of a run: the order of examples (CPU) and the augmentation (on the device)."""
+        seed = self.recipe.train.seed
+        order = torch.Generator().manual_seed(seed)
+        noise = torch.Generator(self.device.device).manual_seed(seed + 1)
+        return order, noise
+
+    def augment(self, images: Tensor, generator: torch.Generator) -> Tensor:
+        """The recipe's augmentations of one batch, in order."""
+        for augmentation in self.augmentations:
+            images = augmentation(images, generator)
+        return images
+
+    def set_rate(self, progress: float) -> float:
+        """Set every group's learning rate for a step at that share of the run; the first group's is returned."""
+        factor = self.schedule(progress)
+        for group, base in zip(self.optimizer.param_groups, self.base_rates, strict=True):
+            group["lr"] = base * factor
+        return self.base_rate * factor
+
+
+def check(catalog: Catalog, raw: dict[str, Any]) -> list[Fault]:
+    """What is wrong with the names and options of a recipe's plain data (see `recipe.load`)."""
+    faults: list[Fault] = []
+    name = raw.get("dataset")
+    if isinstance(name, str) and name not in catalog:
+        faults.append((("dataset",), f"no dataset named {name!r} in the catalog; {nearest(name, catalog.names)}"))
+    for where, family, choice in _choices(raw):
+        faults += [((*where, key), text) for key, text in family.check(choice)[1]]
+    return faults
+
+
+def resolve(recipe: Recipe) -> Recipe:
+    """The recipe with every option of every choice written out, so that later defaults cannot change what it means."""
+    chosen = recipe.model
+    own = _full(models, Choice(name=recipe.model.name, options=recipe.model.options))
+    return replace(
+        recipe,
+        task=_full(tasks, recipe.task),
+        model=replace(
+            chosen,
+            options=own.options,
+            conv=_full(conv, chosen.conv),
+            norm=_full(norm, chosen.norm),
+            activation=_full(activation, chosen.activation),
+        ),
+        augment=[_full(augmentations, choice) for choice in recipe.augment],
+        optimizer=_full(optimizers, recipe.optimizer),
+        schedule=_full(schedules, recipe.schedule),
+    )
+
+
+def build(recipe: Recipe, *, input_shape: tuple[int, ...], classes: Sequence[str], device: Device) -> Experiment:
+    """The experiment that a checked recipe describes.
+
+    Args:
+        recipe: as loaded with `check`.
+        input_shape: (C, H, W) of one example.
+        classes: class names in label order.
+        device: where it runs.
+
+    Raises:
+        InvalidError: the parts do not fit each other, such as groups that do not divide the channels.
+    """
+    task = tasks.bind(recipe.task)(classes)
+    model = device.place_model(build_model(recipe, input_shape, task.outputs))
+    built = _fitting(recipe, ("optimizer",), partial(optimizers.bind(recipe.optimizer), model))
+    return Experiment(
+        recipe,
+        device,
+        model,
+        task,
+        built,
+        schedules.bind(recipe.schedule),
+        tuple(_augmentation(choice) for choice in recipe.augment),
+        tuple(group["lr"] for group in built.param_groups),
+    )
+
+
+def build_model(recipe: Recipe, input_shape: tuple[int, ...], outputs: int) -> nn.Module:
+    """The recipe's network with the first weights that its seed gives, on the CPU (or inside `torch.device("meta")`).
+
+    Raises:
+        InvalidError: the parts do not fit each other.
+    """
+    faults = [f"{recipe.at(where)}: {text}" for where, text in contradictions(recipe)]
+    if faults:
+        raise InvalidError("\n".join(faults))
+    chosen = recipe.model
+    torch.manual_seed(recipe.train.seed)
+    parts = choose_parts(
+        conv_choice=chosen.conv,
+        norm_choice=chosen.norm,
+        activation_choice=chosen.activation,
+        dimensions=len(input_shape) - 1,
+    )
+    builder = models.bind(Choice(name=chosen.name, options=chosen.options))
+    built: nn.Module = _fitting(recipe, ("model",), partial(builder, input_shape, outputs, parts))
+    return built
+
+
+def contradictions(recipe: Recipe) -> Iterator[Fault]:
+    """What parses and still cannot mean what it says."""
+    if recipe.model.norm.name == "batch" and recipe.train.batch_size == 1:
+        yield (
+            ("train", "batch_size"),
+            "batch norm needs more than one example per batch; expected at least 2, found 1 "
+            "(norms group, layer and instance do not mind)",
+        )
+
+
+def _choices(raw: dict[str, Any]) -> Iterator[tuple[Where, Family, Choice]]:
+    """Every choice of the plain data that is well formed, with its place and its family."""
+    model = raw.get("model")
+    places: list[tuple[Where, Family, Any]] = [
+        (("task",), tasks, raw.get("task")),
+        (("model",), models, model),
+        (("optimizer",), optimizers, raw.get("optimizer")),
+        (("schedule",), schedules, raw.get("schedule")),
+    ]
+    if isinstance(model, dict):
+        places += [(("model", part), FAMILIES[part], model.get(part)) for part in ("conv", "norm", "activation")]
+    if isinstance(raw.get("augment"), list):
+        places += [(("augment", number), augmentations, item) for number, item in enumerate(raw["augment"])]
+    for where, family, item in places:
+        if isinstance(item, dict) and isinstance(item.get("name"), str):
+            yield where, family, Choice(name=item["name"], options=item.get("options", {}))
+
+
+def _full(family: Family, choice: Choice) -> Choice:
+    known = family.options(choice.name).values()
+    options = {option.name: choice.options.get(option.name, option.default) for option in known}
+    return Choice(name=choice.name, options={key: _plain(value) for key, value in options.items()})
+
+
+def _plain(value: Any) -> Any:
+    return [_plain(item) for item in value] if isinstance(value, tuple | list) else value
+
+
+def _augmentation(choice: Choice) -> Callable[[Tensor, torch.Generator], Tensor]:
+    return augmentations.bind(choice)
+
+
+def _fitting(recipe: Recipe, where: Where, build_part: Callable[[], Any]) -> Any:
+    """What the builder gives; where it says that its parts do not fit, that is the recipe's fault, and is said there."""
+    try:
+        return build_part()
+    except ValueError as error:
+        raise InvalidError(f"{recipe.at(where)}: {error}") from error

@@ -1,0 +1,241 @@
+"""One training from recipe to finished run: a generator of what happens, while the run's folder fills."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from statistics import median
+from time import perf_counter
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from safetensors.torch import load_file, save_file
+
+from dlcat import run as runs
+from dlcat.cost import cost
+from dlcat.errors import InvalidError
+from dlcat.train import device as devices
+from dlcat.train import environment, experiment
+from dlcat.train.batches import Batches, InputStatistics, hold_out, resident, statistics, steps_per_epoch
+from dlcat.train.loop import Epoch, fit, outputs_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from pathlib import Path
+
+    from dlcat.catalog import Dataset
+    from dlcat.readers import Examples
+    from dlcat.recipe import Recipe
+    from dlcat.run import Run
+    from dlcat.train.experiment import Experiment
+
+WORST_ERRORS = 24
+RATE_POINTS = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Started:
+    """Everything is built and the run's folder exists; the first step follows."""
+
+    run: Run
+    device: devices.Device
+    parameters: int
+    macs: int
+    train: int
+    validation: int
+    test: int
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """The test split was looked at, once, and the run is complete."""
+
+    run: Run
+    result: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Splits:
+    """The examples of a training, on the device."""
+
+    train: Batches
+    validation: Batches | None
+    test: Batches
+    how: str
+    """How the validation split came about, for the report."""
+
+
+def train(
+    recipe: Recipe,
+    dataset: Dataset,
+    *,
+    train_examples: Examples,
+    test_examples: Examples,
+    digests: Mapping[str, str],
+    folder: Path,
+    device: str = "auto",
+    command: str = "",
+) -> Iterator[Started | Epoch | Finished]:
+    """Train a recipe and keep everything in a new folder below `folder`.
+
+    Args:
+        recipe: as loaded with `experiment.check`.
+        dataset: the catalog entry that the recipe names.
+        train_examples: its training split; validation is held out of it by the recipe's seed.
+        test_examples: its test split, looked at once, after the last epoch.
+        digests: artifact file to verified sha256, for the record.
+        folder: where runs are kept.
+        device: auto, cpu, cuda, ...
+        command: what repeats this run, for the report.
+
+    Raises:
+        InvalidError: the recipe does not fit itself or the data.
+        DivergedError: the loss left the finite numbers; the run's folder keeps what happened.
+    """
+    recipe = experiment.resolve(recipe)
+    chosen = devices.choose(device, recipe.train.precision, recipe.train.layout, recipe.model.norm.name)
+    splits = split(recipe, train_examples, test_examples, chosen)
+    shape = tuple(train_examples.inputs.shape[1:])
+    built = experiment.build(recipe, input_shape=shape, classes=train_examples.classes, device=chosen)
+    price = cost(lambda: experiment.build_model(recipe, shape, built.task.outputs), shape)
+    run = runs.create(folder, recipe.name, recipe.train.seed, datetime.now())
+    run.write_text("recipe.yaml", recipe.to_yaml())
+    run.write_json("inputs.json", _inputs(splits.train.statistics, shape, train_examples.classes))
+    run.write_json("environment.json", environment.describe(chosen.device, digests))
+    counts = (len(splits.train), len(splits.validation or ()), len(splits.test))
+    yield Started(run, chosen, price.parameters, price.macs, *counts)
+
+    epochs: list[Epoch] = []
+    started = perf_counter()
+    for epoch in fit(built, splits.train, splits.validation):
+        run.log(epoch.plain())
+        epochs.append(epoch)
+        yield epoch
+    seconds = perf_counter() - started
+    save_file(_weights(built), run.weights_path)
+    measured = evaluate(built, splits.test, run)
+    last = epochs[-1].validation
+    result = {
+        "run": str(run.path),
+        "recipe": recipe.name,
+        "question": recipe.question,
+        "dataset": _about(dataset),
+        "device": str(chosen.device),
+        "precision": chosen.precision,
+        "layout": chosen.layout,
+        "reasons": chosen.reasons,
+        "epochs": len(epochs),
+        "seconds": round(seconds, 3),
+        "examples_per_second": round(median(epoch.examples_per_second for epoch in epochs), 1),
+        "parameters": price.parameters,
+        "macs": price.macs,
+        "seed": recipe.train.seed,
+        "classes": list(train_examples.classes),
+        "split": dict(zip(("train", "validation", "test", "how"), (*counts, splits.how), strict=True)),
+        "learning_rates": _rates(built, steps_per_epoch(len(splits.train), recipe.train.batch_size)),
+        "metrics": {"validation": {"accuracy": last.accuracy, "loss": last.loss} if last else None, "test": measured},
+        "command": command,
+        "finished": datetime.now(UTC).isoformat(timespec="seconds"),
+    }
+    run.write_json("result.json", result)
+    yield Finished(run, result)
+
+
+def split(recipe: Recipe, train_examples: Examples, test_examples: Examples, device: devices.Device) -> Splits:
+    """Hold validation out of the training split, and put all three on the device.
+
+    Raises:
+        InvalidError: what is left to train on does not fill one batch.
+    """
+    settings = recipe.train
+    chosen, held = hold_out(len(train_examples), settings.validation, settings.seed)
+    if len(chosen) < settings.batch_size:
+        raise InvalidError(
+            f"{recipe.at(('train', 'batch_size'))}: expected at most {len(chosen)}, the examples left to train on, "
+            f"found {settings.batch_size}"
+        )
+    measured = statistics(np.asarray(train_examples.inputs)[chosen])
+    return Splits(
+        resident(train_examples, chosen, device, measured),
+        resident(train_examples, held, device, measured) if len(held) else None,
+        resident(test_examples, None, device, measured),
+        f"{len(held)} of {len(train_examples)} training examples, drawn by seed {settings.seed}",
+    )
+
+
+def evaluate(built: Experiment, test: Batches, run: Run | None = None) -> dict[str, Any]:
+    """All measures over a split; with a run, its worst mistakes are kept as pictures too."""
+    outputs = outputs_of(built, test)
+    targets = test.targets.cpu()
+    if run is not None:
+        _keep_errors(run, outputs, targets, test)
+    return built.task.measure(outputs, targets)
+
+
+def restore(recipe: Recipe, run: Run, device: str) -> tuple[Experiment, InputStatistics, dict[str, Any]]:
+    """The trained experiment of a run, what its inputs looked like, and its inputs.json.
+
+    Raises:
+        InvalidError: the run has no weights, or they are not of this recipe's network.
+    """
+    about = _read_inputs(run)
+    chosen = devices.choose(device, recipe.train.precision, recipe.train.layout, recipe.model.norm.name)
+    built = experiment.build(recipe, input_shape=tuple(about["shape"]), classes=about["classes"], device=chosen)
+    if not run.weights_path.is_file():
+        raise InvalidError(f"{run.weights_path}: not there: training did not come to its end")
+    try:
+        built.model.load_state_dict(load_file(run.weights_path, device=str(chosen.device)))
+    except Exception as error:  # safetensors and torch raise several kinds, all meaning this
+        raise InvalidError(f"{run.weights_path}: not the weights of {run.recipe_path}: {error}") from error
+    return built, about["statistics"], about
+
+
+def _inputs(measured: InputStatistics, shape: tuple[int, ...], classes: tuple[str, ...]) -> dict[str, Any]:
+    return {"shape": list(shape), "classes": list(classes), "statistics": measured.plain()}
+
+
+def _read_inputs(run: Run) -> dict[str, Any]:
+    try:
+        about: dict[str, Any] = json.loads((run.path / "inputs.json").read_text(encoding="utf-8"))
+        measured = InputStatistics(**about["statistics"])
+        return {"shape": about["shape"], "classes": about["classes"], "statistics": measured}
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise InvalidError(f"{run.path / 'inputs.json'}: cannot be read: {error}") from error
+
+
+def _weights(built: Experiment) -> dict[str, torch.Tensor]:
+    """The state dict as safetensors takes it: contiguous, on the CPU."""
+    return {name: tensor.detach().cpu().contiguous() for name, tensor in built.model.state_dict().items()}
+
+
+def _rates(built: Experiment, steps: int) -> list[list[float]]:
+    """The learning rate over the run, as [step, rate] points."""
+    total = steps * built.recipe.train.epochs
+    chosen = sorted({round(point * (total - 1) / max(1, RATE_POINTS - 1)) for point in range(RATE_POINTS)})
+    return [[step, built.base_rate * built.schedule(step / total)] for step in chosen]
+
+
+def _keep_errors(run: Run, outputs: torch.Tensor, targets: torch.Tensor, test: Batches) -> None:
+    """The mistakes made with the highest confidence, as arrays that the report draws."""
+    confidence, predicted = outputs.softmax(1).max(1)
+    wrong = torch.nonzero(predicted != targets)[:, 0]
+    worst = wrong[confidence[wrong].argsort(descending=True)][:WORST_ERRORS]
+    pictures = test.inputs[worst.to(test.inputs.device)].cpu().float() / max(test.statistics.peak, 1e-12) * 255
+    np.savez_compressed(
+        run.errors_path,
+        inputs=pictures.round().clamp(0, 255).to(torch.uint8).numpy(),
+        targets=targets[worst].numpy(),
+        predictions=predicted[worst].numpy(),
+        confidences=confidence[worst].numpy(),
+    )
+
+
+def _about(dataset: Dataset) -> dict[str, Any]:
+    return {
+        "name": dataset.name,
+        "title": dataset.title,
+        "license": dataset.license.id,
+        "homepage": dataset.homepage,
+    }

@@ -1,0 +1,342 @@
+"""A run's folder as one HTML page that needs nothing else: headline, curves, mistakes, recipe, data, environment."""
+
+from __future__ import annotations
+
+import math
+from base64 import b64encode
+from datetime import datetime
+from hashlib import sha256
+from io import BytesIO
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from zipfile import BadZipFile
+
+from dlcat.errors import InvalidError
+from dlcat.view import charts, units
+from dlcat.view.tables import SHARES, score
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from dlcat.run import Run
+
+HERE = Path(__file__).resolve().parent
+MISTAKES_LIMIT = 24
+MIXUPS_LIMIT = 8
+THUMBNAIL_PIXELS = 160
+"""Longest side of an embedded picture; larger ones are scaled down."""
+PIXELATED_BELOW = 65
+"""Pictures with shorter sides are shown with hard pixel edges, larger ones smoothly."""
+
+Fact = dict[str, str]
+"""label, value and perhaps note."""
+
+
+def render(run: Run) -> str:
+    """The report of a run as the text of one HTML file.
+
+    A run that is unfinished or diverged is shown as far as it came, and the page says so.
+
+    Raises:
+        InvalidError: result.json, environment.json or errors.npz is there and damaged.
+    """
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+    from markupsafe import Markup
+
+    library = Environment(
+        loader=FileSystemLoader(HERE), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    script = (HERE / "report.js").read_text(encoding="utf-8")
+    return library.get_template("report.html.jinja").render(
+        **_content(run),
+        style=Markup((HERE / "report.css").read_text(encoding="utf-8")),
+        script=Markup(script),
+        # Only this very script may run: markup that slipped in with the data could not.
+        script_hash=f"sha256-{b64encode(sha256(script.encode()).digest()).decode()}",
+    )
+
+
+def wilson(share: float, number: int) -> tuple[float, float]:
+    """The 95 % confidence interval of a share seen in `number` trials (Wilson 1927)."""
+    z = 1.959964
+    middle = share + z * z / (2 * number)
+    reach = z * math.sqrt(share * (1 - share) / number + z * z / (4 * number * number))
+    return (middle - reach) / (1 + z * z / number), (middle + reach) / (1 + z * z / number)
+
+
+def _content(run: Run) -> dict[str, Any]:
+    """Everything the template shows, as text and SVG; what the run does not have is empty."""
+    epochs = run.epochs()
+    outcome = run.result() if run.finished else {}
+    environment = run.environment() if (run.path / "environment.json").is_file() else {}
+    recipe = run.recipe_path.read_text(encoding="utf-8") if run.recipe_path.is_file() else ""
+    metrics = outcome.get("metrics") or {}
+    test, validation = metrics.get("test") or {}, metrics.get("validation") or {}
+    classes = [str(name) for name in outcome.get("classes") or []]
+    return {
+        "name": outcome.get("recipe") or run.name,
+        "question": outcome.get("question") or _question(recipe),
+        "unfinished": None if outcome else _unfinished(epochs),
+        "score": _score(test, outcome),
+        "facts": list(_facts(outcome) if outcome else _facts_so_far(epochs, environment)),
+        "charts": list(_charts(epochs, outcome.get("learning_rates") or [])),
+        "metrics": _metrics(validation, test),
+        "split": _split(outcome.get("split")),
+        "confusion": _confusion(test.get("confusion"), classes),
+        "classes": [_class_row(row) for row in test.get("per_class") or []],
+        "mistakes": list(_mistakes(run.errors_path, classes)),
+        "recipe": recipe,
+        "command": outcome.get("command") or "",
+        "dataset": list(_dataset_facts(outcome.get("dataset") or {})),
+        "files": environment.get("data") or [],
+        "environment": list(_environment(environment)),
+        "version": environment.get("dlcat") or units.UNKNOWN,
+        "folder": run.name,
+    }
+
+
+def _question(recipe: str) -> str:
+    """The first comment line of a recipe: the question it asks."""
+    first = recipe.strip().partition("\n")[0]
+    return first.lstrip("# ") if first.startswith("#") else ""
+
+
+def _unfinished(epochs: Sequence[Mapping[str, Any]]) -> Fact:
+    bad = next((epoch["epoch"] for epoch in epochs if not math.isfinite(_loss(epoch))), None)
+    if bad is not None:
+        return {
+            "title": "This run diverged.",
+            "text": f"The loss left the finite numbers in epoch {bad}; there is no test result.",
+        }
+    if not epochs:
+        return {"title": "This run did not finish.", "text": "Not one epoch ended; there is no test result."}
+    came = f"epoch {epochs[-1]['epoch']} of {epochs[-1]['epochs']}"
+    return {
+        "title": "This run did not finish.",
+        "text": f"It was stopped, or still trains, after {came}; there is no test result yet.",
+    }
+
+
+def _loss(epoch: Mapping[str, Any]) -> float:
+    value = epoch["train"].get("loss", 0.0)
+    return math.nan if value is None else float(value)
+
+
+def _score(test: Mapping[str, Any], outcome: Mapping[str, Any]) -> Fact | None:
+    names = sorted((key for key in test if isinstance(test[key], int | float)), key=lambda key: key != "accuracy")
+    if not names:
+        return None
+    name = names[0]
+    value, _, unit = score(name, test[name]).partition(" ")
+    return {"name": f"test {name}", "value": value, "unit": unit, "note": _interval(name, test[name], outcome)}
+
+
+def _interval(name: str, value: float, outcome: Mapping[str, Any]) -> str:
+    number = (outcome.get("split") or {}).get("test")
+    if name != "accuracy" or not number or not math.isfinite(value):
+        return ""
+    low, high = wilson(value, number)
+    return f"{low * 100:.2f} to {high * 100:.2f} % with 95 % confidence, from {units.count(number)} test examples"
+
+
+def _facts(outcome: Mapping[str, Any]) -> Iterator[Fact]:
+    reasons, cost = outcome.get("reasons") or {}, outcome.get("macs")
+    yield _fact("dataset", (outcome.get("dataset") or {}).get("title"))
+    yield _fact("finished", _moment(outcome.get("finished")))
+    yield _fact("training time", units.duration(outcome.get("seconds")), _epochs(outcome.get("epochs")))
+    yield _fact("speed", f"{units.count(outcome.get('examples_per_second'))} examples/s")
+    yield _fact(
+        "parameters",
+        units.count(outcome.get("parameters")),
+        f"{units.magnitude(cost)} multiply-adds an example" if cost is not None else "",
+    )
+    yield _fact("device", outcome.get("device"), reasons.get("device"))
+    yield _fact("precision", outcome.get("precision"), reasons.get("precision"))
+    yield _fact("memory layout", outcome.get("layout"), reasons.get("layout"))
+
+
+def _facts_so_far(epochs: Sequence[Mapping[str, Any]], environment: Mapping[str, Any]) -> Iterator[Fact]:
+    if environment.get("started"):
+        yield _fact("started", _moment(environment["started"]))
+    if epochs:
+        last = epochs[-1]
+        yield _fact("epochs", f"{last['epoch']} of {last['epochs']}")
+        yield _fact("training time", units.duration(sum(epoch["seconds"] for epoch in epochs)))
+        yield _fact("speed", f"{units.count(last['examples_per_second'])} examples/s")
+        for name, value in (last["validation"] or {}).items():
+            yield _fact(f"last validation {name}", score(name, value))
+
+
+def _fact(label: str, value: Any, note: Any = "") -> Fact:
+    return {"label": label, "value": units.UNKNOWN if value in (None, "") else str(value), "note": str(note or "")}
+
+
+def _epochs(number: int | None) -> str:
+    return "" if number is None else f"{units.count(number)} {'epoch' if number == 1 else 'epochs'}"
+
+
+def _moment(text: str | None) -> str:
+    """An ISO 8601 time as people write it; whatever else stands there is shown as it is."""
+    try:
+        moment = datetime.fromisoformat(text or "")
+    except ValueError:
+        return text or units.UNKNOWN
+    return f"{moment.day} {moment:%B %Y, %H:%M %Z}".rstrip()
+
+
+def _charts(epochs: Sequence[Mapping[str, Any]], rates: Sequence[Sequence[float]]) -> Iterator[dict[str, Any]]:
+    from markupsafe import Markup
+
+    # Only our own drawing becomes markup; every word of it was escaped when it was drawn.
+    names = dict.fromkeys(name for epoch in epochs for name in (*epoch["train"], *(epoch["validation"] or {})))
+    for name in names:
+        yield {"title": f"{name} per epoch", "svg": Markup(charts.curves(epochs, name))}
+    if rates:
+        yield {"title": "learning rate per step", "svg": Markup(charts.learning_rate(rates))}
+
+
+def _metrics(validation: Mapping[str, Any], test: Mapping[str, Any]) -> list[Fact]:
+    names = [
+        name
+        for name in dict.fromkeys((*test, *validation))
+        if isinstance(test.get(name, validation.get(name)), int | float)
+    ]
+    names.sort(key=lambda name: (name != "accuracy", name == "loss"))
+    return [{"name": name, "validation": _cell(name, validation), "test": _cell(name, test)} for name in names]
+
+
+def _cell(name: str, metrics: Mapping[str, Any]) -> str:
+    return score(name, metrics[name]) if metrics.get(name) is not None else "-"
+
+
+def _split(split: Mapping[str, Any] | None) -> str:
+    """How many examples each part had, and how validation was split off."""
+    if not split:
+        return ""
+    sizes = ", ".join(
+        f"{units.count(split[part])} {part}" for part in ("train", "validation", "test") if split.get(part)
+    )
+    how = str(split.get("how") or "").strip().rstrip(".")
+    return f"Examples: {sizes}." + (f" Validation: {how}." if how else "")
+
+
+def _confusion(counts: Sequence[Sequence[int]] | None, classes: Sequence[str]) -> dict[str, Any] | None:
+    from markupsafe import Markup
+
+    if not counts:
+        return None
+    names = [_class_name(position, classes) for position in range(len(counts))]
+    return {"svg": Markup(charts.confusion(counts, names)), "mixups": _mixups(counts, names)}
+
+
+def _mixups(counts: Sequence[Sequence[int]], names: Sequence[str]) -> list[Fact]:
+    wrong = [
+        (count, true, predicted)
+        for true, row in enumerate(counts)
+        for predicted, count in enumerate(row)
+        if count and true != predicted
+    ]
+    wrong.sort(key=lambda mistake: -mistake[0])
+    return [
+        {
+            "true": names[true],
+            "predicted": names[predicted],
+            "count": units.count(count),
+            "share": units.percent(count / sum(counts[true])),
+        }
+        for count, true, predicted in wrong[:MIXUPS_LIMIT]
+    ]
+
+
+def _class_row(row: Mapping[str, Any]) -> dict[str, Any]:
+    columns = ("precision", "recall", "f1", "support")
+    return {
+        "name": str(row["class"]),
+        "cells": [
+            {"value": row[name], "text": (units.percent if name in SHARES else units.count)(row[name])}
+            for name in columns
+        ],
+    }
+
+
+def _class_name(position: int, classes: Sequence[str]) -> str:
+    return classes[position] if 0 <= position < len(classes) else str(position)
+
+
+def _mistakes(path: Path, classes: Sequence[str]) -> Iterator[dict[str, Any]]:
+    """The worst errors as captioned pictures; none where the inputs are not pictures."""
+    if not path.is_file():
+        return
+    inputs, targets, predictions, confidences = _arrays(path)
+    if inputs.ndim != 4 or inputs.dtype.name != "uint8" or inputs.shape[1] not in (1, 3):
+        return
+    rows = zip(inputs, targets.tolist(), predictions.tolist(), confidences.tolist(), strict=True)
+    for pixels, target, prediction, confidence in list(rows)[:MISTAKES_LIMIT]:
+        true, predicted = _class_name(int(target), classes), _class_name(int(prediction), classes)
+        share = units.percent(float(confidence), 0)
+        yield {
+            **_picture(pixels),
+            "true": true,
+            "predicted": predicted,
+            "confidence": share,
+            "alt": f"Test example of class {true} that was taken for {predicted}",
+        }
+
+
+def _arrays(path: Path) -> tuple[Any, Any, Any, Any]:
+    import numpy as np
+
+    try:
+        # Opened here: np.load leaves a damaged file open.
+        with open(path, "rb") as stream, np.load(stream, allow_pickle=False) as stored:
+            return stored["inputs"], stored["targets"], stored["predictions"], stored["confidences"]
+    except (OSError, ValueError, KeyError, BadZipFile) as error:
+        raise InvalidError(
+            f"{path}: expected inputs, targets, predictions, confidences; cannot be read: {error}"
+        ) from error
+
+
+def _picture(pixels: Any) -> dict[str, Any]:
+    """One image, uint8 (C, H, W), as a PNG in a data URI."""
+    from PIL import Image
+
+    image = Image.fromarray(pixels[0] if len(pixels) == 1 else pixels.transpose(1, 2, 0).copy())  # (H, W[, C])
+    image.thumbnail((THUMBNAIL_PIXELS, THUMBNAIL_PIXELS))
+    stream = BytesIO()
+    image.save(stream, format="PNG", optimize=True)
+    return {
+        "source": f"data:image/png;base64,{b64encode(stream.getvalue()).decode()}",
+        "width": image.width,
+        "height": image.height,
+        "small": max(image.size) < PIXELATED_BELOW,
+    }
+
+
+def _dataset_facts(dataset: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    for label, key in (("title", "title"), ("name", "name"), ("licence", "license"), ("homepage", "homepage")):
+        value = dataset.get(key)
+        if isinstance(value, dict):
+            value = value.get("id")
+        if label == "licence" and dataset and not value:
+            value = "none stated"
+        if value:
+            # Any other scheme (javascript:) stays text.
+            yield _fact(label, value) | {"link": str(value).startswith(("http://", "https://"))}
+
+
+def _environment(environment: Mapping[str, Any]) -> Iterator[Fact]:
+    for name, value in environment.items():
+        if name == "data":
+            continue
+        if name == "git":
+            yield _fact("git", _git(value))
+        elif name == "started":
+            yield _fact("started", _moment(value))
+        else:
+            yield _fact(name.replace("_", " "), "none" if value is None else value)
+
+
+def _git(git: Mapping[str, Any] | None) -> str:
+    if not git:
+        return "not in a git checkout"
+    return f"{git.get('commit')}" + (", with uncommitted changes" if git.get("dirty") else "")

@@ -1,0 +1,141 @@
+"""A workspace: catalog, store, recipes and runs of one place, and the verbs that use them together.
+
+The commands, the Python API and the browser are three faces of this. Nothing here prints: long work yields records.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from dlcat import locations as where
+from dlcat.errors import InvalidError, UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from dlcat.catalog import Catalog, Dataset
+    from dlcat.fetch.records import Record
+    from dlcat.fetch.store import Store
+    from dlcat.locations import Locations
+    from dlcat.readers import Examples
+    from dlcat.recipe import Recipe
+    from dlcat.train.loop import Epoch
+    from dlcat.train.session import Finished, Started
+
+
+@dataclass(frozen=True)
+class Workspace:
+    """What the verbs work with."""
+
+    locations: Locations
+
+    @cached_property
+    def catalog(self) -> Catalog:
+        """The merged catalog files.
+
+        Raises:
+            InvalidError: a file does not follow the schema.
+        """
+        from dlcat.catalog import catalog
+
+        return catalog.load(self.locations)
+
+    @cached_property
+    def store(self) -> Store:
+        """The cache."""
+        from dlcat.fetch.store import Store
+
+        return Store(self.locations)
+
+    def fetch(
+        self, dataset: Dataset, *, mirrors: tuple[str, ...] = (), parts: tuple[str, ...] = (), force: bool = False
+    ) -> Iterator[Record]:
+        """Bring a dataset's files into the cache, verified and unpacked; see `dlcat.fetch.fetch`."""
+        from dlcat.fetch.fetch import fetch
+
+        return fetch(dataset, self.store, mirror=mirrors or self.locations.mirrors, parts=parts, force=force)
+
+    def install(self, dataset: Dataset, *, mirrors: tuple[str, ...] = ()) -> Iterator[Record]:
+        """Fetch the dataset's default parts unless they are there."""
+        if not self.store.is_installed(dataset):
+            yield from self.fetch(dataset, mirrors=mirrors)
+
+    def examples(self, dataset: Dataset, split: str) -> Examples:
+        """One split of an installed dataset as arrays; see `dlcat.readers.prepare`."""
+        from dlcat.readers.prepare import prepare
+
+        return prepare(
+            dataset,
+            split,
+            folder=self.store.data_path(dataset),
+            digests=self.digests(dataset),
+            cache=self.locations.prepared,
+        )
+
+    def digests(self, dataset: Dataset) -> dict[str, str]:
+        """The verified sha256 of every artifact that is in the cache."""
+        present = [artifact for artifact in dataset.artifacts if self.store.state(dataset, artifact) == "ok"]
+        return {artifact.file: self.store.digest(dataset, artifact) for artifact in present}
+
+    def recipe(self, name: str, overrides: tuple[str, ...] = ()) -> Recipe:
+        """A recipe by name or path, with every name and option in it checked.
+
+        Raises:
+            UsageError: there is no such recipe.
+            InvalidError: all its faults.
+        """
+        from dlcat import recipe
+        from dlcat.train import experiment
+
+        path = recipe.find(self.locations, name)
+        return recipe.load(path, overrides=overrides, check=lambda raw: experiment.check(self.catalog, raw))
+
+    def train(
+        self, recipe: Recipe, *, device: str = "auto", folder: Path | None = None, command: str = ""
+    ) -> Iterator[Started | Epoch | Finished]:
+        """Train a recipe on its installed dataset; see `dlcat.train.session.train`."""
+        from dlcat.train import session
+
+        dataset = self.trainable(recipe)
+        return session.train(
+            recipe,
+            dataset,
+            train_examples=self.examples(dataset, "train"),
+            test_examples=self.examples(dataset, "test"),
+            digests=self.digests(dataset),
+            folder=folder or self.locations.runs,
+            device=device,
+            command=command,
+        )
+
+    def trainable(self, recipe: Recipe) -> Dataset:
+        """The recipe's dataset, known to have what training needs, before any byte is fetched for it.
+
+        Raises:
+            InvalidError: it has no training or no test split, or no classes to tell apart.
+        """
+        dataset = self.catalog[recipe.dataset]
+        lacking = [name for name in ("train", "test") if name not in dataset.splits]
+        if lacking:
+            found = ", ".join(dataset.splits) or "none"
+            raise InvalidError(
+                f"{recipe.at(('dataset',))}: {dataset.name} has no split named {' or '.join(lacking)}; found {found}"
+            )
+        if not isinstance(dataset.classes, list | int):
+            raise InvalidError(f"{recipe.at(('dataset',))}: the catalog lists no classes for {dataset.name}")
+        return dataset
+
+
+def here(*, catalogs: tuple[Path, ...] = (), cache: Path | None = None) -> Workspace:
+    """The workspace of the current folder; the arguments win over it.
+
+    Raises:
+        UsageError: a catalog that was named does not exist.
+    """
+    for path in catalogs:
+        if not path.is_file():
+            raise UsageError(f"--catalog {path}: no such file")
+    return Workspace(where.find(catalogs=catalogs, cache=cache))

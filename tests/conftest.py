@@ -1,0 +1,141 @@
+"""What many tests share: the shipped files, a command line that can be called, and one short training on digits."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from dlcat import locations
+from dlcat.workspace import Workspace
+
+if TYPE_CHECKING:
+    from dlcat.run import Run
+
+PROJECT = locations.PACKAGE.parent
+TRAINED_EPOCHS = 8
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a command said."""
+
+    code: int
+    out: str
+    err: str
+
+
+@pytest.fixture
+def command(capsys: pytest.CaptureFixture[str]) -> Callable[..., Answer]:
+    """command("list", "--json"): runs in this process, as `dlcat` would."""
+    from dlcat.cli import run
+
+    def call(*arguments: object) -> Answer:
+        capsys.readouterr()
+        code = run([str(argument) for argument in arguments])
+        said = capsys.readouterr()
+        return Answer(code, said.out, said.err)
+
+    return call
+
+
+@pytest.fixture(scope="session")
+def environment(shared_cache: Path) -> dict[str, str]:
+    """What a fresh interpreter needs to find dlcat, and this session's cache."""
+    names = ("PATH", "HOME", "OMP_NUM_THREADS", "SYSTEMROOT")
+    kept = {name: os.environ[name] for name in names if name in os.environ}
+    paths = [str(PROJECT), *(path for path in (os.environ.get("PYTHONPATH", ""),) if path)]
+    return {**kept, "PYTHONPATH": os.pathsep.join(paths), "DLCAT_CACHE": str(shared_cache)}
+
+
+@pytest.fixture
+def python(environment: dict[str, str], tmp_path: Path) -> Callable[..., str]:
+    """python(code, NAME=value): what a fresh interpreter prints; it must end well and say nothing on stderr."""
+
+    def call(code: str, **variables: str) -> str:
+        done = subprocess.run(
+            [sys.executable, "-W", "error", "-c", code],
+            cwd=tmp_path,
+            env=environment | variables,
+            capture_output=True,
+            text=True,
+            timeout=120,
+        )
+        assert (done.returncode, done.stderr) == (0, "")
+        return done.stdout
+
+    return call
+
+
+@pytest.fixture(scope="session")
+def place(shared_cache: Path, tmp_path_factory: pytest.TempPathFactory) -> Workspace:
+    """The shipped catalog and recipes with this session's cache, digits installed."""
+    found = Workspace(
+        locations.Locations(
+            catalogs=(locations.shipped("catalog.yaml"),),
+            recipes=(locations.shipped("recipes"),),
+            cache=shared_cache,
+            runs=tmp_path_factory.mktemp("runs"),
+        )
+    )
+    for _ in found.install(found.catalog["digits"]):
+        pass
+    return found
+
+
+@pytest.fixture(scope="session")
+def trained(place: Workspace) -> Run:
+    """A finished run on digits, good enough to tell them apart, with its report."""
+    from dlcat.train.session import Finished
+    from dlcat.view import report
+
+    recipe = place.recipe("digits_quickstart", (f"train.epochs={TRAINED_EPOCHS}", "train.precision=fp32"))
+    events = list(place.train(recipe, device="cpu", command="dlcat train digits_quickstart"))
+    assert isinstance(events[-1], Finished)
+    run = events[-1].run
+    run.write_text(run.report_path.name, report.render(run))
+    return run
+
+
+@pytest.fixture
+def recipe_file(tmp_path: Path) -> Callable[..., Path]:
+    """recipe_file("name.yaml", text): the text in a file of the test's folder."""
+
+    def write(name: str, text: str) -> Path:
+        path = tmp_path / name
+        path.write_text(text, encoding="utf-8")
+        return path
+
+    return write
+
+
+@pytest.fixture
+def entry() -> Callable[..., dict[str, Any]]:
+    """entry(key=value, ...): a sound catalog entry as plain data, with some keys replaced; None removes one."""
+
+    def make(**changes: Any) -> dict[str, Any]:
+        sound: dict[str, Any] = {
+            "title": "Toy set",
+            "domain": "image",
+            "tasks": ["image-classification"],
+            "summary": {"en": "Toys.", "zh": "玩具。"},
+            "homepage": "https://toys.example/",
+            "license": {"id": "CC0-1.0"},
+            "access": "open",
+            "citation": "@misc{toys, year = {2020}}",
+            "size": {"download": 3, "unpacked": 3},
+            "splits": {"train": 1},
+            "sample": {"shape": [1, 2, 2], "dtype": "uint8"},
+            "artifacts": [
+                {"file": "toys.bin", "urls": ["https://toys.example/toys.bin"], "size": 3, "provenance": "made here"}
+            ],
+        }
+        return {key: value for key, value in (sound | changes).items() if value is not None}
+
+    return make

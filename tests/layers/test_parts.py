@@ -1,0 +1,75 @@
+"""What models are handed: the chosen parts, put together so that they fit."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import nn
+
+from dlcat.errors import InvalidError
+from dlcat.layers.parts import Parts, choose, initialise_he
+from dlcat.registry import Choice
+
+
+def _parts(conv: str = "standard", norm: str = "batch", dimensions: int = 2) -> Parts:
+    return choose(
+        conv_choice=Choice(name=conv),
+        norm_choice=Choice(name=norm),
+        activation_choice=Choice(name="relu"),
+        dimensions=dimensions,
+    )
+
+
+@pytest.mark.parametrize(("norm", "bias"), [("batch", False), ("layer", False), ("none", True)])
+def test_convolutions_have_a_bias_only_where_no_norm_follows(norm: str, bias: bool) -> None:
+    parts = _parts(norm=norm)
+    for module in (parts.conv(3, 4, 3), parts.pointwise(3, 4), parts.stem(3, 4, 3)[0]):
+        assert (module.bias is not None) == bias
+
+
+def test_a_block_is_convolution_norm_activation() -> None:
+    convolution, norm, activation = _parts().block(3, 4, 5, stride=2)
+    assert isinstance(convolution, nn.Conv2d)
+    assert (convolution.kernel_size, convolution.stride) == ((5, 5), (2, 2))
+    assert isinstance(norm, nn.BatchNorm2d)
+    assert isinstance(activation, nn.ReLU)
+
+
+def test_the_stem_is_a_full_convolution_whatever_was_chosen() -> None:
+    parts = _parts(conv="depthwise_separable")
+    assert isinstance(parts.stem(1, 8, 3)[0], nn.Conv2d)
+    assert isinstance(parts.block(1, 8, 3)[0], nn.Sequential)
+
+
+@pytest.mark.parametrize("dimensions", [1, 2])
+@pytest.mark.parametrize("kernel", [2, 3])
+@pytest.mark.parametrize("size", [1, 2, 7, 8])
+def test_a_pool_halves_the_size_and_rounds_up(size: int, kernel: int, dimensions: int) -> None:
+    maps = torch.randn(2, 3, *(size,) * dimensions)
+    pooled = _parts(dimensions=dimensions).max_pool(kernel, 2)(maps)
+    assert pooled.shape == (2, 3, *(-(-size // 2),) * dimensions)
+    assert pooled.max() == maps.max()
+
+
+@pytest.mark.parametrize("dimensions", [1, 2])
+def test_a_global_average_leaves_one_number_per_channel(dimensions: int) -> None:
+    maps = torch.randn(2, 3, *(5,) * dimensions)
+    torch.testing.assert_close(_parts(dimensions=dimensions).global_average()(maps), maps.flatten(2).mean(2))
+
+
+def test_every_call_makes_new_weights() -> None:
+    parts = _parts()
+    assert parts.conv(3, 4, 3) is not parts.conv(3, 4, 3)
+
+
+def test_an_unknown_part_is_refused_with_its_neighbour() -> None:
+    with pytest.raises(InvalidError, match="did you mean 'batch'"):
+        _parts(norm="bacth")
+
+
+def test_initialisation_keeps_the_size_of_rectified_signals() -> None:
+    torch.manual_seed(0)
+    deep = nn.Sequential(*(nn.Sequential(nn.Conv1d(256, 256, 1), nn.ReLU()) for _ in range(8)))
+    initialise_he(deep)
+    inputs = torch.randn(64, 256, 1)
+    assert 0.5 < deep(inputs).square().mean() / inputs.relu().square().mean() < 2

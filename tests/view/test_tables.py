@@ -1,0 +1,211 @@
+"""Tables fit the terminal, never cut a name, and are plain and whole in a pipe."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from io import StringIO
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from rich.console import Console
+
+from dlcat.fetch.plan import Plan, Planned
+from dlcat.run import Run
+from dlcat.view import tables
+
+WIDTHS = [60, 80, 120]
+
+
+def console(width: int, *, styled: bool = False) -> Console:
+    return Console(file=StringIO(), width=width, force_terminal=True, no_color=not styled, _environ={"TERM": "xterm"})
+
+
+def lines(text: str) -> list[str]:
+    return [re.sub(r"\x1b\[[0-9;]*m", "", line) for line in text.splitlines()]
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+@pytest.mark.parametrize("language", ["en", "zh"])
+def test_the_catalog_fits_the_terminal_and_keeps_every_name(fabricate: Any, width: int, language: str) -> None:
+    rows = fabricate.catalog()
+    drawn = lines(tables.datasets(rows, language, console(width)))
+    assert max(map(tables.cells, drawn)) <= width
+    assert [line.split()[0] for line in drawn[2:-1]] == [entry.name for entry, _ in rows]
+    assert [line.endswith("✓") for line in drawn[2:-1]] == [fetched for _, fetched in rows]
+
+
+def test_titles_are_shortened_only_where_they_must_be(fabricate: Any) -> None:
+    rows = [(fabricate.dataset(title="T" * 50), True)]
+    assert "T" * 50 in tables.datasets(rows, "en", console(120))
+    assert tables.ELLIPSIS in tables.datasets(rows, "en", console(60))
+    assert "T" * 50 in tables.datasets(rows)
+
+
+def test_a_wide_terminal_shows_the_tasks(fabricate: Any) -> None:
+    rows = [(fabricate.dataset(), False)]
+    assert "image-classification" in tables.datasets(rows, "en", console(120))
+    assert "image-classification" not in tables.datasets(rows, "en", console(80))
+
+
+def test_a_pipe_gets_aligned_text_without_styling(fabricate: Any) -> None:
+    text = tables.datasets(fabricate.catalog())
+    assert "\x1b" not in text
+    assert "─" not in text
+    header, *body = text.splitlines()
+    assert len(body) == 27
+    start = header.index("title")
+    assert all(line[start - 1] == " " != line[start] for line in body)
+
+
+def test_a_pipe_is_no_terminal() -> None:
+    assert tables.terminal(StringIO()) is None
+
+
+def test_listing_into_a_pipe_never_imports_rich() -> None:
+    code = "import sys; from dlcat.view import tables; tables.datasets([]); sys.exit('rich' in sys.modules)"
+    root = Path(tables.__file__).resolve().parents[2]
+    assert subprocess.run([sys.executable, "-c", code], cwd=root, check=False).returncode == 0
+
+
+def test_no_color_is_honoured(fabricate: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Terminal(StringIO):
+        def isatty(self) -> bool:
+            return True
+
+    monkeypatch.setenv("TERM", "xterm-256color")
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    colored = re.compile(r"\x1b\[[0-9;]*3[0-9]m")
+    rows = [(fabricate.dataset(), True)]
+    assert colored.search(tables.datasets(rows, "en", tables.terminal(Terminal())))
+    assert not colored.search(tables.datasets(rows, "en", tables.terminal(Terminal(), color=False)))
+    monkeypatch.setenv("NO_COLOR", "1")
+    assert not colored.search(tables.datasets(rows, "en", tables.terminal(Terminal())))
+
+
+@pytest.mark.parametrize("width", [*WIDTHS, None])
+def test_a_page_tells_everything_about_a_dataset(fabricate: Any, width: int | None) -> None:
+    entry = fabricate.dataset(access="by-hand", instructions="Ask at the desk.")
+    states = {"digits.csv.gz": "corrupt"}
+    text = tables.dataset(entry, states, "en", width and console(width))
+    flat = " ".join(" ".join(lines(text)).split())
+    for wanted in (
+        entry.title, "Small pictures of digits.", entry.homepage, "CC-BY-4.0", "by-hand", "Ask at the desk.", "57.5 kB",
+        "train 1,437, test 360", "10 (0, 1, 2", "1 × 8 × 8", "On Digits", "Values reach 16",
+        "digits-large.csv.gz", "corrupt", "missing",
+    ):  # fmt: skip
+        assert wanted in flat
+    if width:
+        assert max(map(tables.cells, lines(text))) <= width
+
+
+def test_a_page_is_in_the_users_language(fabricate: Any) -> None:
+    text = tables.dataset(fabricate.dataset(), {}, "zh")
+    assert "手写数字的小图像。" in text
+    assert "许可证" in text
+    assert "Small pictures" not in text
+
+
+@pytest.mark.parametrize("width", [80, None])
+def test_a_catalog_cannot_send_control_codes_or_markup(fabricate: Any, width: int | None) -> None:
+    title = "Evil \x1b]0;title\x07 \x9b31m [red]markup[/red]\nsecond"
+    entry = fabricate.dataset(title=title)
+    for text in (
+        tables.datasets([(entry, False)], "en", width and console(width)),
+        tables.dataset(entry, {}, "en", width and console(width)),
+    ):
+        assert "\x1b]" not in text
+        assert "\x07" not in text
+        assert "\x9b" not in text
+        assert "[red]markup[/red]" in text
+
+
+def plan(**changes: Any) -> Plan:
+    file = Planned(
+        file="digits.csv.gz",
+        state="missing",
+        size_bytes=57_523,
+        remaining_bytes=57_523,
+        sources=("https://example.org/" + "long/" * 30 + "digits.csv.gz",),
+        unpack="gz",
+        unpacked=False,
+    )
+    fields: dict[str, Any] = {
+        "dataset": "digits",
+        "access": "open",
+        "license": None,
+        "folder": Path("cache/data/digits"),
+        "artifacts": (file,),
+        "download_bytes": 57_523,
+        "unpacked_bytes": None,
+        "peak_bytes": 2_000_000,
+        "free_bytes": 1_000_000,
+        "sizes_known": False,
+    }
+    return Plan(**(fields | changes))
+
+
+@pytest.mark.parametrize("width", [*WIDTHS, None])
+def test_a_plan_says_what_moves_and_whether_it_fits(width: int | None) -> None:
+    text = tables.plan(plan(), width and console(width))
+    flat = " ".join(" ".join(lines(text)).split())
+    for wanted in (
+        "at least 57.5 kB",
+        "at least 2.0 MB",
+        "1.0 MB: too little",
+        "none stated",
+        "digits.csv.gz",
+        "missing",
+    ):
+        assert wanted in flat
+    assert "too little" not in tables.plan(plan(free_bytes=3_000_000), width and console(width))
+    if width:
+        assert max(map(len, lines(text))) <= width
+
+
+def test_runs_show_the_finished_the_unfinished_and_the_damaged(fabricate: Any, tmp_path: Path) -> None:
+    fabricate.finished(tmp_path / "good")
+    fabricate.run_folder(tmp_path / "cut-short", epochs=[fabricate.epoch(1), fabricate.epoch(2)])
+    fabricate.run_folder(tmp_path / "broken", outcome={"metrics": 3})
+    fabricate.run_folder(tmp_path / "fresh", epochs=[])
+    text = tables.runs([Run(tmp_path / name) for name in ("good", "cut-short", "broken", "fresh")])
+    good, cut, broken, fresh = text.splitlines()[1:]
+    assert re.match(r"good +digits +12 +90.22 % +38 s +finished", good)
+    assert re.match(r"cut-short +2/12 +6.4 s +unfinished", cut)
+    assert re.match(r"broken +damaged", broken)
+    assert re.match(r"fresh +0 +unfinished", fresh)
+    assert "damaged" in tables.runs([Run(tmp_path / "broken")], console(80))
+
+
+@pytest.mark.parametrize("width", [80, None])
+def test_a_result_leads_with_the_test_accuracy_and_names_the_report(fabricate: Any, width: int | None) -> None:
+    text = tables.result(fabricate.result(), Path("runs/r/report.html"), width and console(width))
+    drawn = [" ".join(line.split()) for line in lines(text) if line.strip()]
+    assert drawn[1] == "test accuracy 90.22 %"
+    assert "time 38 s, 4,300 examples/s" in drawn
+    assert drawn[-1] == "report runs/r/report.html"
+
+
+def test_a_result_without_validation_is_shown(fabricate: Any) -> None:
+    outcome = fabricate.result(metrics={"validation": None, "test": {"loss": 0.5}})
+    assert "validation" not in tables.result(outcome, Path("report.html"))
+
+
+@given(st.text(max_size=40), st.integers(1, 30))
+@settings(max_examples=200, deadline=None)
+def test_shortened_text_fits_and_begins_like_the_whole(text: str, width: int) -> None:
+    short = tables.shortened(text, width)
+    assert tables.cells(short) <= width
+    assert short == text or (short.endswith(tables.ELLIPSIS) and text.startswith(short[:-1]))
+
+
+@pytest.mark.parametrize("width", [80, None])
+def test_a_page_may_begin_with_a_heading(width: int | None) -> None:
+    page = tables.Page(width and console(width))
+    page.heading("norm")
+    page.pairs([("batch", "per channel"), ("empty", "")])
+    assert [" ".join(line.split()) for line in lines(page.text())] == ["norm", "batch per channel"]
