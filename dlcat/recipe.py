@@ -222,6 +222,9 @@ def _inherit(path: Path, children: tuple[Path, ...]) -> tuple[dict[str, Any], di
         known = [found.name for found in target.parent.glob("*.yaml")]
         raise InvalidError(f"{place}: no recipe at {target}", hint=nearest(target.name, known))
     inherited, inherited_places = _inherit(target, (*children, path.resolve()))
+    mappings = {where[:-1] for where in text.lines if where and isinstance(where[-1], str)}
+    for where in text.lines.keys() - mappings:
+        _forget(inherited_places, where)
     return _merge(inherited, text.data), inherited_places | places
 
 
@@ -251,10 +254,20 @@ def _override(raw: dict[str, Any], places: dict[Where, str], text: str) -> None:
         node = _step_into(node, step, place)
     if isinstance(node, list) and not (isinstance(steps[-1], int) and steps[-1] < len(node)):
         raise UsageError(f"{place}: there are {len(node)} items; expected a number below that, found {steps[-1]!r}")
-    node[steps[-1]] = document.parse(f"value: {value}", place).data["value"]
+    written = document.parse(f"value: {value}", place).data
+    if len(written) > 1:
+        raise UsageError(f"{place}: expected one value, found {len(written)} lines of keys and values")
+    node[steps[-1]] = written["value"]
+    _forget(places, steps)
     for length in range(1, len(steps) + 1):
         places.setdefault(steps[:length], place)
     places[steps] = place
+
+
+def _forget(places: dict[Where, str], where: Where) -> None:
+    """Drop the places below `where`: what was written there is replaced."""
+    for place in [place for place in places if len(place) > len(where) and place[: len(where)] == where]:
+        del places[place]
 
 
 def _step_into(node: Any, step: str | int, place: str) -> Any:

@@ -1,0 +1,91 @@
+"""A run's folder: made once, found by name, readable after a kill."""
+
+from __future__ import annotations
+
+import os
+from datetime import datetime
+from pathlib import Path
+
+import pytest
+
+from dlcat import run
+from dlcat.errors import InvalidError, UsageError
+
+NOW = datetime(2026, 1, 2, 3, 4, 5)
+
+
+def _made(runs: Path, recipe: str = "x", nanoseconds: int = 0) -> run.Run:
+    made = run.create(runs, recipe, 0, NOW)
+    made.write_text("recipe.yaml", "dataset: digits\n")
+    os.utime(made.path, ns=(nanoseconds, nanoseconds))
+    return made
+
+
+def test_a_run_is_named_after_recipe_seed_and_time(tmp_path: Path) -> None:
+    made = run.create(tmp_path / "runs", "mnist_lenet", 3, NOW)
+    assert made.path == tmp_path / "runs" / "mnist_lenet-s3-20260102-030405"
+    assert made.path.is_dir()
+
+
+def test_runs_of_one_second_get_folders_of_their_own(tmp_path: Path) -> None:
+    names = [run.create(tmp_path, "x", 0, NOW).name for _ in range(3)]
+    assert names == ["x-s0-20260102-030405", "x-s0-20260102-030405-2", "x-s0-20260102-030405-3"]
+
+
+def test_runs_are_listed_oldest_first_and_other_folders_are_not(tmp_path: Path) -> None:
+    later, earlier = _made(tmp_path, "a", 2), _made(tmp_path, "b", 1)
+    (tmp_path / "notes").mkdir()
+    assert list(run.listed(tmp_path)) == [earlier, later]
+    assert list(run.listed(tmp_path / "nowhere")) == []
+
+
+def test_a_run_is_found_by_name_by_path_and_as_the_last(tmp_path: Path) -> None:
+    first, last = _made(tmp_path, "a", 1), _made(tmp_path, "b", 2)
+    assert run.find(tmp_path, first.name) == first
+    assert run.find(tmp_path / "nowhere", str(first.path)) == first
+    assert run.find(tmp_path, "last") == last
+
+
+def test_an_unknown_run_is_met_with_the_closest(tmp_path: Path) -> None:
+    made = _made(tmp_path)
+    with pytest.raises(UsageError) as caught:
+        run.find(tmp_path, made.name[:-1])
+    assert caught.value.hint == f"did you mean {made.name!r}?"
+    with pytest.raises(UsageError, match="no run in .* yet"):
+        run.find(tmp_path / "nowhere", "last")
+
+
+def test_a_run_is_finished_when_its_result_is_there(tmp_path: Path) -> None:
+    made = _made(tmp_path)
+    assert not made.finished
+    with pytest.raises(InvalidError, match="did not come to its end"):
+        made.result()
+    made.write_json("result.json", {"名": 1})
+    assert made.finished
+    assert made.result() == {"名": 1}
+
+
+@pytest.mark.parametrize("content", [b"{", b"[1]", b"\xff", b""])
+def test_a_damaged_result_is_named(tmp_path: Path, content: bytes) -> None:
+    made = _made(tmp_path)
+    (made.path / "result.json").write_bytes(content)
+    with pytest.raises(InvalidError, match=r"result\.json: "):
+        made.result()
+
+
+def test_epochs_are_kept_as_they_end_and_a_line_cut_short_is_left_out(tmp_path: Path) -> None:
+    made = _made(tmp_path)
+    assert made.epochs() == []
+    made.log({"epoch": 1})
+    made.log({"epoch": 2})
+    with open(made.path / "metrics.jsonl", "a") as stream:
+        stream.write('{"epoch": 3, "loss"')
+    assert made.epochs() == [{"epoch": 1}, {"epoch": 2}]
+
+
+def test_a_file_is_written_whole_and_nothing_stays_beside_it(tmp_path: Path) -> None:
+    made = _made(tmp_path)
+    made.write_json("result.json", {"a": 1})
+    made.write_json("result.json", {"a": 2})
+    assert sorted(path.name for path in made.path.iterdir()) == ["recipe.yaml", "result.json"]
+    assert made.result() == {"a": 2}
