@@ -14,7 +14,8 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 settings.register_profile("dlcat", deadline=None, derandomize=True, database=None)
 settings.load_profile("dlcat")
 
-SETTINGS = ("DLCAT_CATALOG", "DLCAT_LANG", "DLCAT_TRACEBACK", "LC_ALL", "LC_MESSAGES", "LANG", "COLUMNS", "NO_COLOR")
+SETTINGS = ("DLCAT_CATALOG", "DLCAT_MIRROR", "DLCAT_LANG", "DLCAT_TRACEBACK", "COLUMNS", "NO_COLOR")
+LOCALE = ("LC_ALL", "LC_MESSAGES", "LANG")
 PROXIES = ("http_proxy", "https_proxy", "all_proxy", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY")
 
 
@@ -28,5 +29,5 @@ def shared_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def _elsewhere(shared_cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("DLCAT_CACHE", str(shared_cache))
-    for name in (*SETTINGS, *PROXIES):
+    for name in (*SETTINGS, *LOCALE, *PROXIES):
         monkeypatch.delenv(name, raising=False)

@@ -117,7 +117,8 @@ def _events(text: str, path: str) -> Any:
     """The parser's events, refusing what could build more, or something else, than plain data."""
     depth = 0
     documents = 0
-    for event in yaml.parse(text, Loader=_LOADER):
+    events: Any = yaml.parse(text, Loader=_LOADER)
+    for event in events:
         line = event.start_mark.line + 1
         if isinstance(event, yaml.DocumentStartEvent):
             documents += 1

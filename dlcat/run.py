@@ -13,10 +13,11 @@ from __future__ import annotations
 
 import json
 import os
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from dlcat.errors import InvalidError, UsageError, nearest
+from dlcat.errors import DiskError, InvalidError, UsageError, nearest
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -86,7 +87,8 @@ class Run:
 
     def log(self, epoch: dict[str, Any]) -> None:
         """Append one epoch to metrics.jsonl."""
-        with open(self.path / "metrics.jsonl", "a", encoding="utf-8") as stream:
+        path = self.path / "metrics.jsonl"
+        with _disk_errors(path), open(path, "a", encoding="utf-8") as stream:
             stream.write(json.dumps(epoch) + "\n")
 
     def write_json(self, name: str, content: dict[str, Any]) -> None:
@@ -96,8 +98,9 @@ class Run:
     def write_text(self, name: str, content: str) -> None:
         """Write a text file whole or not at all."""
         temporary = self.path / f".{name}.{os.getpid()}"
-        temporary.write_text(content, encoding="utf-8")
-        os.replace(temporary, self.path / name)
+        with _disk_errors(self.path / name):
+            temporary.write_text(content, encoding="utf-8")
+            os.replace(temporary, self.path / name)
 
     def _json(self, name: str, why: str) -> dict[str, Any]:
         path = self.path / name
@@ -113,14 +116,21 @@ class Run:
 
 
 def create(runs: Path, recipe: str, seed: int, now: datetime) -> Run:
-    """A new folder runs/<recipe>-s<seed>-<date>-<time>; a second one in the same second gets a number."""
+    """A new folder runs/<recipe>-s<seed>-<date>-<time>; a second one in the same second gets a number.
+
+    Raises:
+        DiskError: it cannot be made.
+    """
     stem = f"{recipe}-s{seed}-{now:%Y%m%d-%H%M%S}"
     for number in range(1, 1000):
         path = runs / (stem if number == 1 else f"{stem}-{number}")
         try:
-            path.mkdir(parents=True)
-        except FileExistsError:
-            continue
+            with _disk_errors(path):
+                path.mkdir(parents=True)
+        except DiskError as error:
+            if isinstance(error.__cause__, FileExistsError):
+                continue
+            raise
         return Run(path)
     raise UsageError(f"{runs}: a thousand runs named {stem} exist already")
 
@@ -149,3 +159,11 @@ def listed(runs: Path) -> Iterator[Run]:
     if runs.is_dir():
         found = [path for path in runs.iterdir() if (path / "recipe.yaml").is_file()]
         yield from (Run(path) for path in sorted(found, key=lambda path: (path.stat().st_mtime_ns, path.name)))
+
+
+@contextmanager
+def _disk_errors(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise DiskError(f"{path}: cannot be written: {error.strerror}", hint="--out names another folder") from error

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from dlcat.catalog import Catalog, Dataset
+    from dlcat.cost import Cost
     from dlcat.fetch.records import Record
     from dlcat.fetch.store import Store
     from dlcat.locations import Locations
@@ -112,10 +113,11 @@ class Workspace:
         )
 
     def trainable(self, recipe: Recipe) -> Dataset:
-        """The recipe's dataset, known to have what training needs, before any byte is fetched for it.
+        """The recipe's dataset, known to fit its network and to have what training needs, before a byte is fetched.
 
         Raises:
-            InvalidError: it has no training or no test split, or no classes to tell apart.
+            InvalidError: it has no training or no test split, no classes to tell apart, no one shape for all examples, or
+                the recipe's parts do not fit it.
         """
         dataset = self.catalog[recipe.dataset]
         lacking = [name for name in ("train", "test") if name not in dataset.splits]
@@ -124,9 +126,38 @@ class Workspace:
             raise InvalidError(
                 f"{recipe.at(('dataset',))}: {dataset.name} has no split named {' or '.join(lacking)}; found {found}"
             )
-        if not isinstance(dataset.classes, list | int):
-            raise InvalidError(f"{recipe.at(('dataset',))}: the catalog lists no classes for {dataset.name}")
+        self.cost(recipe)
         return dataset
+
+    def cost(self, recipe: Recipe) -> Cost:
+        """What the recipe's network costs on its dataset's examples, without data.
+
+        Raises:
+            InvalidError: the dataset's examples differ in shape, it has no classes, or the recipe's parts do not fit it.
+        """
+        from dlcat.cost import cost
+        from dlcat.tasks import task
+        from dlcat.train import experiment
+
+        shape, classes = self._shape(recipe), self._classes(recipe)
+        outputs = task.bind(recipe.task)(classes).outputs
+        return cost(lambda: experiment.build_model(recipe, shape, outputs), shape)
+
+    def _shape(self, recipe: Recipe) -> tuple[int, ...]:
+        shape = self.catalog[recipe.dataset].sample.shape
+        sizes = tuple(size for size in shape if isinstance(size, int))
+        if len(sizes) != len(shape) or not sizes:
+            found = " × ".join(map(str, shape)) or "none"
+            raise InvalidError(
+                f"{recipe.at(('dataset',))}: examples of {recipe.dataset} have no one shape; found {found}"
+            )
+        return sizes
+
+    def _classes(self, recipe: Recipe) -> list[str]:
+        classes = self.catalog[recipe.dataset].classes
+        if not isinstance(classes, list | int):
+            raise InvalidError(f"{recipe.at(('dataset',))}: the catalog lists no classes for {recipe.dataset}")
+        return classes if isinstance(classes, list) else [str(number) for number in range(classes)]
 
 
 def here(*, catalogs: tuple[Path, ...] = (), cache: Path | None = None) -> Workspace:

@@ -73,6 +73,12 @@ def test_an_empty_variable_names_nothing(workspace: Path, monkeypatch: pytest.Mo
     assert (found.cache, found.catalogs) == (workspace / "cache", (workspace / "catalog.yaml",))
 
 
+def test_mirrors_may_be_named_once_for_all(workspace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert locations.find(folder=workspace).mirrors == ()
+    monkeypatch.setenv("DLCAT_MIRROR", " http://one/base  http://two ")
+    assert locations.find(folder=workspace).mirrors == ("http://one/base", "http://two")
+
+
 def test_a_tilde_is_the_home_folder(workspace: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
     monkeypatch.setenv("DLCAT_CATALOG", "~/mine.yaml")

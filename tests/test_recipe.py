@@ -83,9 +83,7 @@ def test_a_choice_of_another_name_brings_no_old_options_along(
     assert load(child).model.norm.plain() == "layer"
 
 
-def test_an_option_for_a_choice_that_the_parent_wrote_short(
-    recipe_file: Write, load: Callable[..., Recipe]
-) -> None:
+def test_an_option_for_a_choice_that_the_parent_wrote_short(recipe_file: Write, load: Callable[..., Recipe]) -> None:
     recipe_file("parent.yaml", SOUND.replace("{name: sgd, lr: 0.1}", "adam"))
     child = recipe_file("child.yaml", "extends: parent.yaml\noptimizer: {lr: 0.5}\n")
     assert load(child).optimizer.plain() == {"name": "adam", "lr": 0.5}
@@ -110,7 +108,9 @@ def test_a_chain_of_parents_is_followed_from_folder_to_folder(
 
 
 @pytest.mark.parametrize("names", [("a",), ("a", "b"), ("a", "b", "c")], ids="-".join)
-def test_a_circle_of_parents_is_refused(names: tuple[str, ...], recipe_file: Write, load: Callable[..., Recipe]) -> None:
+def test_a_circle_of_parents_is_refused(
+    names: tuple[str, ...], recipe_file: Write, load: Callable[..., Recipe]
+) -> None:
     for name, parent in zip(names, (*names[1:], names[0]), strict=True):
         path = recipe_file(f"{name}.yaml", f"# Why?\nextends: {parent}.yaml\n")
     (line,) = _refusal(load, path)
@@ -126,9 +126,7 @@ def test_a_chain_without_end_is_refused(recipe_file: Write, load: Callable[..., 
     assert "expected an end to the chain" in line
 
 
-def test_a_missing_parent_is_met_with_the_closest(
-    sound: Path, recipe_file: Write, load: Callable[..., Recipe]
-) -> None:
+def test_a_missing_parent_is_met_with_the_closest(sound: Path, recipe_file: Write, load: Callable[..., Recipe]) -> None:
     child = recipe_file("child.yaml", "extends: sund.yaml\n")
     with pytest.raises(InvalidError) as caught:
         load(child)
@@ -225,7 +223,7 @@ def test_any_override_is_taken_or_refused_and_nothing_else(key: str, value: str)
     try:
         recipe._override(raw, {}, f"{key}={value}")
     except (InvalidError, UsageError) as error:
-        assert error.message.startswith("--set ")
+        assert error.message.startswith("--set ")  # noqa: PT017 - or it was read
 
 
 # faults

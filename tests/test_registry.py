@@ -116,9 +116,7 @@ def test_an_integer_stands_for_a_float(family: Family) -> None:
     ],
     ids=str,
 )
-def test_a_wrong_choice_is_refused_at_the_wrong_option(
-    family: Family, choice: Choice, option: str, words: str
-) -> None:
+def test_a_wrong_choice_is_refused_at_the_wrong_option(family: Family, choice: Choice, option: str, words: str) -> None:
     _, faults = family.check(choice)
     assert [name for name, _ in faults] == [option]
     assert words in faults[0][1]
@@ -189,5 +187,3 @@ def test_every_member_keeps_the_contract(noun: str, name: str) -> None:
     values, faults = family.check(Choice(name=name, options=plain))
     assert [fault for fault in faults if "needs the option" not in fault[1]] == []  # a default is a legal value
     assert values == defaults
-
-

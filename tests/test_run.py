@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from dlcat import run
-from dlcat.errors import InvalidError, UsageError
+from dlcat.errors import DiskError, InvalidError, UsageError
 
 NOW = datetime(2026, 1, 2, 3, 4, 5)
 
@@ -51,7 +51,7 @@ def test_an_unknown_run_is_met_with_the_closest(tmp_path: Path) -> None:
     with pytest.raises(UsageError) as caught:
         run.find(tmp_path, made.name[:-1])
     assert caught.value.hint == f"did you mean {made.name!r}?"
-    with pytest.raises(UsageError, match="no run in .* yet"):
+    with pytest.raises(UsageError, match=r"no run in .* yet"):
         run.find(tmp_path / "nowhere", "last")
 
 
@@ -81,6 +81,20 @@ def test_epochs_are_kept_as_they_end_and_a_line_cut_short_is_left_out(tmp_path: 
     with open(made.path / "metrics.jsonl", "a") as stream:
         stream.write('{"epoch": 3, "loss"')
     assert made.epochs() == [{"epoch": 1}, {"epoch": 2}]
+
+
+@pytest.mark.parametrize("occupied", ["runs", "runs/x-s0-20260102-030405/result.json"])
+def test_what_cannot_be_written_is_a_disk_error(tmp_path: Path, occupied: str) -> None:
+    blocked = tmp_path / occupied
+    blocked.parent.mkdir(parents=True, exist_ok=True)
+    if occupied == "runs":
+        blocked.write_text("a file where the runs should be")
+        with pytest.raises(DiskError, match="cannot be written"):
+            run.create(tmp_path / "runs", "x", 0, NOW)
+    else:
+        blocked.mkdir()
+        with pytest.raises(DiskError, match=r"result\.json: cannot be written"):
+            run.Run(blocked.parent).write_json("result.json", {})
 
 
 def test_a_file_is_written_whole_and_nothing_stays_beside_it(tmp_path: Path) -> None:

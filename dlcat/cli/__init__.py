@@ -11,7 +11,7 @@ import typer
 from dlcat.cli.app import app
 from dlcat.errors import INTERRUPTED_EXIT_CODE, DlcatError
 
-_CommandLineError: type[Exception] = typer.BadParameter.__mro__[2]
+_CommandLineError: type[Exception] = next(kind for kind in typer.BadParameter.__mro__ if kind.__name__ == "ClickException")
 """What every fault of a command line is: click's ClickException, of which newer versions of typer carry a copy."""
 
 
@@ -34,8 +34,7 @@ def run(arguments: list[str]) -> int:
     except _CommandLineError as error:
         return _say_usage(error)
     except (KeyboardInterrupt, typer.Abort):
-        _say("interrupted", "the same command goes on where this one stopped")
-        return INTERRUPTED_EXIT_CODE
+        return _interrupted()
     except BrokenPipeError:  # `dlcat list | head`
         _close_stdout()
         return 0
@@ -46,6 +45,8 @@ def run(arguments: list[str]) -> int:
         raise
     except Exception as error:
         return _own_fault(error)
+    if code == INTERRUPTED_EXIT_CODE:  # typer caught the Ctrl-C itself
+        return _interrupted()
     return code if isinstance(code, int) else 0
 
 
@@ -53,6 +54,11 @@ def _say(message: str, hint: str) -> None:
     print(f"error: {message}", file=sys.stderr)
     if hint:
         print(f"hint: {hint}", file=sys.stderr)
+
+
+def _interrupted() -> int:
+    _say("interrupted", "run the same command again; verified files are not fetched twice")
+    return INTERRUPTED_EXIT_CODE
 
 
 def _say_usage(error: Any) -> int:

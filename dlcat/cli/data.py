@@ -32,7 +32,9 @@ def plan(
     from dlcat.view import tables
 
     place = out.workspace(catalog, cache)
-    made = make_plan(place.catalog[name], place.store, mirror=tuple(mirror or place.locations.mirrors), parts=tuple(part or ()))
+    made = make_plan(
+        place.catalog[name], place.store, mirror=tuple(mirror or place.locations.mirrors), parts=tuple(part or ())
+    )
     if json:
         out.document(_plain(asdict(made)))
     else:

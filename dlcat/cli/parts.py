@@ -74,15 +74,11 @@ def recipes_check(
     catalog: Catalogs = None,
 ) -> None:
     """Check recipes: keys, names, options, and that the network can be built."""
-    from dlcat.cost import cost
-    from dlcat.train import experiment
-
     place = out.workspace(catalog, None)
     for name in names:
         recipe = place.recipe(name)
-        shape, outputs = _shape(place.trainable(recipe))
-        price = cost(lambda: experiment.build_model(recipe, shape, outputs), shape)  # noqa: B023 - called at once
-        out.text(f"{name}: no fault, {price.parameters:,} parameters")
+        place.trainable(recipe)
+        out.text(f"{name}: no fault, {place.cost(recipe).parameters:,} parameters")
 
 
 @app.command(rich_help_panel=PARTS)
@@ -127,35 +123,17 @@ def cost(
     """Say what a recipe's network costs: parameters and multiply-accumulates, without data."""
     from dataclasses import asdict
 
-    from dlcat.cost import cost as price_of
-    from dlcat.train import experiment
     from dlcat.view import parts
 
     place = out.workspace(catalog, None)
-    found = []
-    for name in names:
-        recipe = place.recipe(name, tuple(set_ or ()))
-        shape, outputs = _shape(place.trainable(recipe))
-        price = price_of(lambda: experiment.build_model(recipe, shape, outputs), shape)  # noqa: B023 - called at once
-        found.append({"recipe": recipe.name, "model": recipe.plain()["model"], **asdict(price)})
+    recipes = [place.recipe(name, tuple(set_ or ())) for name in names]
+    found = [
+        {"recipe": recipe.name, "model": recipe.plain()["model"], **asdict(place.cost(recipe))} for recipe in recipes
+    ]
     if json:
         out.document({"costs": found})
     else:
         out.text(parts.costs(found, layers=layers, console=out.console()))
-
-
-def _shape(dataset: Any) -> tuple[tuple[int, ...], int]:
-    """The input shape and the number of classes that the catalog gives for a dataset.
-
-    Raises:
-        InvalidError: its examples differ in shape.
-    """
-    from dlcat.errors import InvalidError
-
-    shape = dataset.sample.shape
-    if not all(isinstance(size, int) for size in shape) or not shape:
-        raise InvalidError(f"{dataset.name}: its examples have no fixed shape; found {shape}")
-    return tuple(shape), len(dataset.classes) if isinstance(dataset.classes, list) else dataset.classes
 
 
 def _default(option: Any) -> Any:

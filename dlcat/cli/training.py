@@ -183,13 +183,10 @@ def _introduce(started: Started) -> None:
 def _dry_run(place: Workspace, recipe: Any, json: bool) -> None:
     from dataclasses import asdict
 
-    from dlcat.cli.parts import _shape
-    from dlcat.cost import cost
     from dlcat.train import experiment
 
     resolved = experiment.resolve(recipe)
-    shape, outputs = _shape(place.trainable(resolved))
-    price = cost(lambda: experiment.build_model(resolved, shape, outputs), shape)
+    price = place.cost(resolved)
     if json:
         out.document({"recipe": resolved.plain(), "cost": asdict(price)})
     else:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from dlcat.readers.examples import expect, read_bytes, reader
+from dlcat.readers.examples import expect, for_split, read_bytes, reader
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -20,9 +20,8 @@ def cifar_binary(
     folder: Path, split: str, *, inside: str = "cifar-10-batches-bin", train_batches: int = 5
 ) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
     """CIFAR-10's binary version: data_batch_1.bin ... and test_batch.bin. The pickled version is never read."""
-    names = (
-        [f"data_batch_{number + 1}.bin" for number in range(train_batches)] if split == "train" else ["test_batch.bin"]
-    )
+    train = [f"data_batch_{number + 1}.bin" for number in range(train_batches)]
+    names = for_split(split, {"train": train, "test": ["test_batch.bin"]})
     records = np.concatenate([batch(folder / inside / name) for name in names])  # (N, 3073)
     return records[:, 1:].reshape(-1, 3, 32, 32), records[:, 0].astype(np.int64)
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import numpy as np
 from annotated_types import Ge
 
-from dlcat.readers.examples import expect, read_bytes, reader
+from dlcat.readers.examples import expect, for_split, read_bytes, reader
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -23,12 +23,13 @@ def digits(
     """Lines of 64 pixels (0 to 16) and a label, comma-separated; every fifth line is the test split."""
     path = folder / "digits.csv"
     table = _table(path)
+    expect(bool((table == np.floor(table)).all()), path, "whole numbers", "others")
     expect(table.shape[1] == PIXELS + 1, path, f"{PIXELS} pixels and a label per line", f"{table.shape[1]} columns")
     pixels, labels = table[:, :PIXELS], table[:, PIXELS]
     expect(bool(((pixels >= 0) & (pixels <= HIGHEST_PIXEL)).all()), path, f"pixels 0 to {HIGHEST_PIXEL}", pixels.max())
     expect(bool(((labels >= 0) & (labels <= 9)).all()), path, "labels 0 to 9", labels.max())
     is_test = np.arange(len(table)) % test_every == test_every - 1
-    chosen = is_test if split == "test" else ~is_test
+    chosen = for_split(split, {"train": ~is_test, "test": is_test})
     return pixels[chosen].astype(np.uint8).reshape(-1, 1, 8, 8), labels[chosen].astype(np.int64)
 
 

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
-from dlcat.errors import VerificationError
+from dlcat.errors import InvalidError, VerificationError, nearest
 from dlcat.registry import Family
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
     from torch.utils.data import Dataset as TorchDataset
+
+Value = TypeVar("Value")
 
 reader = Family("reader", "dlcat.readers")
 """A reader is `name(folder: Path, split: str, *, options) -> (inputs, targets)`: the split's arrays, read from the
@@ -73,6 +76,17 @@ def expect(truth: bool, path: Path, expected: str, found: object) -> None:
         raise VerificationError(
             f"{path}: expected {expected}, found {found}", hint="fetch it again with `dlcat fetch NAME --force`"
         )
+
+
+def for_split(split: str, known: Mapping[str, Value]) -> Value:
+    """What belongs to a split, in a format that has only the splits in `known`.
+
+    Raises:
+        InvalidError: the catalog names another one.
+    """
+    if split not in known:
+        raise InvalidError(f"this format has no split named {split!r}", hint=nearest(split, known))
+    return known[split]
 
 
 def read_bytes(path: Path) -> bytes:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from dlcat.readers.examples import expect, read_bytes, reader
+from dlcat.readers.examples import expect, for_split, read_bytes, reader
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -20,7 +20,7 @@ def idx(
     folder: Path, split: str, *, train: str = "train", test: str = "t10k"
 ) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
     """Images and labels in idx files named <prefix>-images-idx3-ubyte and <prefix>-labels-idx1-ubyte."""
-    prefix = {"train": train, "test": test}[split]
+    prefix = for_split(split, {"train": train, "test": test})
     images_path, labels_path = folder / f"{prefix}-images-idx3-ubyte", folder / f"{prefix}-labels-idx1-ubyte"
     images, labels = array(images_path, dimensions=3), array(labels_path, dimensions=1)
     expect(len(images) == len(labels), labels_path, f"{len(images)} labels, one per image", len(labels))

@@ -117,7 +117,8 @@ def _ink_share(images: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
     grey = images.mean(axis=1)  # (n, H, W)
     paper = np.median(_border(grey), axis=1)[:, None, None]
     is_ink = np.abs(grey - paper) > INK_CONTRAST * max(float(grey.max()), 1e-12)
-    return np.maximum(_span(is_ink.any(axis=2)), _span(is_ink.any(axis=1)))
+    sides: np.ndarray[Any, Any] = np.maximum(_span(is_ink.any(axis=2)), _span(is_ink.any(axis=1)))
+    return sides
 
 
 def _span(marked: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:

@@ -91,6 +91,8 @@ def _open(path: Path) -> Image.Image:
             if "A" in upright.getbands() or "transparency" in upright.info:
                 paper = Image.new("RGBA", upright.size, "white")
                 return Image.alpha_composite(paper, upright.convert("RGBA"))
+            if upright.mode.startswith("I"):  # 16 bits: converting would cut off all but the darkest values
+                return Image.fromarray((np.asarray(upright) >> 8).clip(0, 255).astype(np.uint8))
             return upright.copy()
     except FileNotFoundError:
         raise InvalidError(f"{path}: no such file") from None

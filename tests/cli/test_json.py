@@ -1,0 +1,130 @@
+"""With --json a command prints one document on stdout and nothing else there."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from dlcat.run import Run
+from dlcat.workspace import Workspace
+
+Command = Callable[..., Any]
+
+DOCUMENTS: dict[str, tuple[tuple[str, ...], str]] = {
+    "list": (("list", "--json"), "datasets"),
+    "list of nothing": (("list", "--search", "xyzzy", "--json"), "datasets"),
+    "list of what is fetched": (("list", "--fetched", "--json"), "datasets"),
+    "show": (("show", "mnist", "--json"), "artifacts"),
+    "show --cite": (("show", "mnist", "--cite", "--json"), "citation"),
+    "plan": (("plan", "mnist", "--json"), "artifacts"),
+    "fetch": (("fetch", "digits", "--json"), "datasets"),
+    "verify": (("verify", "digits", "--json"), "verified"),
+    "cache ls": (("cache", "ls", "--json"), "datasets"),
+    "recipes list": (("recipes", "list", "--json"), "recipes"),
+    "options": (("options", "--json"), "options"),
+    "options of one family": (("options", "norm", "--json"), "options"),
+    "cost": (("cost", "mnist_lenet", "cifar_bn", "--json"), "costs"),
+    "train --dry-run": (("train", "cifar_gn", "--dry-run", "--json"), "cost"),
+    "catalog schema": (("catalog", "schema"), "$defs"),
+    "recipe schema": (("catalog", "schema", "recipe"), "$defs"),
+}
+
+
+@pytest.mark.parametrize(("arguments", "key"), DOCUMENTS.values(), ids=DOCUMENTS)
+def test_a_command_prints_one_document(
+    arguments: tuple[str, ...], key: str, command: Command, place: Workspace
+) -> None:
+    answer = command(*arguments)
+    assert answer.code == 0, answer.err
+    assert key in json.loads(answer.out)
+
+
+def test_the_list_says_what_is_fetched(command: Command, place: Workspace) -> None:
+    every = json.loads(command("list", "--json").out)["datasets"]
+    assert [entry["name"] for entry in every] == place.catalog.names
+    assert {entry["name"] for entry in every if entry["fetched"]} == {"digits"}
+    fetched = json.loads(command("list", "--fetched", "--json").out)["datasets"]
+    assert [entry["name"] for entry in fetched] == ["digits"]
+
+
+def test_a_shown_dataset_tells_the_state_of_every_file(command: Command, place: Workspace) -> None:
+    states = {
+        name: [artifact["state"] for artifact in json.loads(command("show", name, "--json").out)["artifacts"]]
+        for name in ("digits", "mnist")
+    }
+    assert states == {"digits": ["ok"], "mnist": ["missing"] * 4}
+
+
+def test_a_plan_adds_up(command: Command, place: Workspace) -> None:
+    plan = json.loads(command("plan", "mnist", "--json").out)
+    mnist = place.catalog["mnist"]
+    assert plan["download_bytes"] == sum(artifact["remaining_bytes"] for artifact in plan["artifacts"])
+    assert plan["download_bytes"] == mnist.size.download
+    assert plan["license"] == mnist.license.id
+    mirrored = json.loads(command("plan", "mnist", "--mirror", "http://host/base/", "--json").out)
+    assert mirrored["artifacts"][0]["sources"][0] == f"http://host/base/mnist/{mnist.artifacts[0].file}"
+
+
+def test_what_was_fetched_is_told_record_by_record(command: Command, place: Workspace) -> None:
+    (entry,) = json.loads(command("fetch", "digits", "--json").out)["datasets"]
+    assert entry["name"] == "digits"
+    assert [record["record"] for record in entry["records"]] == ["skipped", "installed"]
+
+
+def test_a_failed_verification_is_still_a_document(command: Command, place: Workspace, tmp_path: Any) -> None:
+    cache = tmp_path / "cache"
+    assert command("fetch", "digits", "--cache", cache).code == 0
+    (cache / "artifacts" / "digits" / "digits.csv.gz").write_bytes(b"x" * 57523)
+    answer = command("verify", "digits", "--cache", cache, "--json")
+    assert answer.code == 5
+    assert "failed" in [record["record"] for record in json.loads(answer.out)["verified"]]
+
+
+def test_a_training_prints_its_result(command: Command, place: Workspace, tmp_path: Any) -> None:
+    answer = command(
+        "train", "digits_quickstart", "--set", "train.epochs=1", "--out", tmp_path / "elsewhere", "--json"
+    )  # fmt: skip
+    assert answer.code == 0
+    result = json.loads(answer.out)
+    run = Run(next((tmp_path / "elsewhere").iterdir()))
+    assert result == run.result()
+    assert result["command"].startswith("dlcat train digits_quickstart --set train.epochs=1")
+    assert run.report_path.is_file()
+    assert "epoch" in answer.err
+
+
+def test_runs_are_listed_with_their_results(command: Command, trained: Run) -> None:
+    listed = json.loads(command("runs", "--out", trained.path.parent, "--json").out)["runs"]
+    assert {"run": str(trained.path), "finished": True, "result": trained.result()} in listed
+
+
+def test_an_evaluation_repeats_the_test_to_the_last_digit(command: Command, trained: Run) -> None:
+    answer = command("eval", trained.path, "--device", "cpu", "--json")
+    assert answer.code == 0, answer.err
+    assert json.loads(answer.out)["metrics"] == trained.result()["metrics"]["test"]
+
+
+def test_another_split_can_be_evaluated(command: Command, trained: Run) -> None:
+    measured = json.loads(command("eval", trained.path, "--split", "train", "--json").out)
+    assert measured["split"] == "train"
+    assert sum(map(sum, measured["metrics"]["confusion"])) == 1438
+    assert command("eval", trained.path, "--split", "trian").code == 2
+
+
+def test_predictions_are_told_file_by_file(command: Command, trained: Run, tmp_path: Any) -> None:
+    from PIL import Image
+
+    paths = [tmp_path / name for name in ("a.png", "b.png")]
+    for path in paths:
+        Image.new("L", (20, 30), 0).save(path)
+    answer = command("predict", trained.path, *paths, "--json")
+    assert answer.code == 0, answer.err
+    files = json.loads(answer.out)["files"]
+    assert [entry["file"] for entry in files] == [str(path) for path in paths]
+    assert all(len(entry["predictions"]) == 3 for entry in files)
+    (tmp_path / "text.png").write_text("not a picture")
+    answer = command("predict", trained.path, tmp_path / "text.png", "--json")
+    assert (answer.code, answer.out) == (3, "")

@@ -1,0 +1,43 @@
+"""The workspace: what the commands, the API and the browser share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from dlcat import workspace
+from dlcat.errors import UsageError
+from dlcat.workspace import Workspace
+
+
+def test_a_catalog_that_was_named_must_be_there(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"--catalog .*gone\.yaml: no such file"):
+        workspace.here(catalogs=(tmp_path / "gone.yaml",))
+
+
+def test_a_catalog_that_was_named_adds_to_the_shipped_one(tmp_path: Path, entry: Callable[..., dict[str, Any]]) -> None:
+    mine = tmp_path / "mine.yaml"
+    mine.write_text(yaml.safe_dump({"toy": entry(), "mnist": entry(title="My MNIST")}))
+    found = workspace.here(catalogs=(mine,)).catalog
+    assert len(found) == 28
+    assert (found["toy"].title, found["mnist"].title) == ("Toy set", "My MNIST")
+
+
+def test_only_verified_files_have_digests(place: Workspace) -> None:
+    digits = place.catalog["digits"].artifacts[0]
+    assert place.digests(place.catalog["digits"]) == {digits.file: digits.checksums["sha256"]}
+    assert place.digests(place.catalog["mnist"]) == {}
+
+
+def test_what_is_installed_is_not_fetched_again(place: Workspace) -> None:
+    assert list(place.install(place.catalog["digits"])) == []
+
+
+def test_making_a_workspace_touches_nothing(tmp_path: Path) -> None:
+    made = workspace.here(cache=tmp_path / "cache")
+    assert made.store.names() == []
+    assert not (tmp_path / "cache").exists()

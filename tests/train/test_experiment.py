@@ -1,0 +1,106 @@
+"""A recipe becomes built things: names checked, options written out, first weights drawn by the seed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+import torch
+
+from dlcat.recipe import Recipe
+from dlcat.registry import Choice
+from dlcat.train import device as devices
+from dlcat.train import experiment
+from dlcat.train.experiment import FAMILIES, Experiment
+from dlcat.workspace import Workspace
+
+CPU = devices.choose("cpu", "fp32", "auto", "batch")
+
+
+@pytest.fixture
+def build(place: Workspace) -> Callable[..., Experiment]:
+    """build(*overrides): the digits recipe, built."""
+
+    def call(*overrides: str) -> Experiment:
+        recipe = place.recipe("digits_quickstart", overrides)
+        return experiment.build(recipe, input_shape=(1, 8, 8), classes=list("0123456789"), device=CPU)
+
+    return call
+
+
+def _weights(built: Experiment) -> list[torch.Tensor]:
+    return [parameter.detach().clone() for parameter in built.model.parameters()]
+
+
+def test_every_name_that_a_recipe_may_hold_is_looked_up(place: Workspace) -> None:
+    wrong = {"name": "nope", "options": {}}
+    raw = {
+        "dataset": "nope",
+        "task": wrong,
+        "model": {**wrong, "conv": wrong, "norm": wrong, "activation": wrong},
+        "augment": [wrong],
+        "optimizer": wrong,
+        "schedule": wrong,
+    }
+    places = [where for where, _ in experiment.check(place.catalog, raw)]
+    choices = [("task",), ("model",), ("optimizer",), ("schedule",), ("augment", 0)]
+    choices += [("model", part) for part in ("conv", "norm", "activation")]
+    assert sorted(map(str, places)) == sorted(map(str, [("dataset",), *[(*where, "name") for where in choices]]))
+    assert len(choices) == len(FAMILIES)
+
+
+@pytest.mark.parametrize("raw", [{}, {"model": 3}, {"augment": {"a": 1}}, {"augment": [3]}, {"task": {"name": 3}}])
+def test_what_is_not_well_formed_is_left_to_the_schema(place: Workspace, raw: dict[str, object]) -> None:
+    assert experiment.check(place.catalog, raw) == []
+
+
+def test_resolving_writes_every_option_out_and_changes_nothing_twice(place: Workspace) -> None:
+    recipe = place.recipe("digits_quickstart")
+    resolved = experiment.resolve(recipe)
+    assert experiment.resolve(resolved) == resolved
+    pairs = [(FAMILIES["optimizer"], resolved.optimizer), (FAMILIES["schedule"], resolved.schedule)]
+    pairs += [(FAMILIES[part], getattr(resolved.model, part)) for part in ("conv", "norm", "activation")]
+    pairs += [(FAMILIES["model"], Choice(name=resolved.model.name, options=resolved.model.options))]
+    for family, choice in pairs:
+        assert choice.options.keys() == family.options(choice.name).keys()
+        assert family.check(choice)[1] == []
+
+
+def test_the_seed_decides_the_first_weights(build: Callable[..., Experiment]) -> None:
+    torch.manual_seed(5)  # what was drawn before does not matter
+    first = _weights(build())
+    torch.rand(3)
+    second, other = _weights(build()), _weights(build("train.seed=1"))
+    assert all(map(torch.equal, first, second))
+    assert not all(map(torch.equal, first, other))
+
+
+def test_a_schedule_moves_every_group_from_its_own_rate(build: Callable[..., Experiment]) -> None:
+    built = build("optimizer={name: sgd, lr: 0.5}", "schedule={name: cosine, warmup: 0.0, final: 0.0}")
+    assert built.set_rate(0.0) == pytest.approx(0.5)
+    assert built.set_rate(0.5) == pytest.approx(0.25)
+    assert [group["lr"] for group in built.optimizer.param_groups] == pytest.approx(
+        [rate / 2 for rate in built.base_rates]
+    )
+
+
+def test_the_sources_of_randomness_are_apart_and_repeatable(build: Callable[..., Experiment]) -> None:
+    built = build()
+    draws = [torch.rand(4, generator=generator).tolist() for _ in range(2) for generator in built.generators()]
+    assert draws[:2] == draws[2:]
+    assert draws[0] != draws[1]
+
+
+def test_augmentations_apply_in_their_order(build: Callable[..., Experiment]) -> None:
+    images = torch.arange(128, dtype=torch.uint8).view(2, 1, 8, 8)
+    assert build("augment=[]").augment(images, torch.Generator()) is images
+    built = build("augment=[{name: flip, probability: 1.0}, {name: flip, probability: 1.0}]")
+    assert built.augment(images, torch.Generator()).equal(images)
+    once = build("augment=[{name: flip, probability: 1.0}]").augment(images, torch.Generator())
+    assert once.equal(images.flip(3))
+
+
+def test_a_network_has_an_output_per_class(place: Workspace) -> None:
+    recipe: Recipe = place.recipe("digits_quickstart")
+    network = experiment.build_model(recipe, (1, 8, 8), 7).eval()
+    assert network(torch.zeros(3, 1, 8, 8)).shape == (3, 7)
