@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import sys
 from typing import Any, NoReturn
 
@@ -11,7 +12,9 @@ import typer
 from dlcat.cli.app import app
 from dlcat.errors import INTERRUPTED_EXIT_CODE, DlcatError
 
-_CommandLineError: type[Exception] = next(kind for kind in typer.BadParameter.__mro__ if kind.__name__ == "ClickException")
+_CommandLineError: type[Exception] = next(
+    kind for kind in typer.BadParameter.__mro__ if kind.__name__ == "ClickException"
+)
 """What every fault of a command line is: click's ClickException, of which newer versions of typer carry a copy."""
 
 
@@ -20,6 +23,9 @@ def main() -> NoReturn:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")  # a terminal without Chinese shows ?, and goes on
+    # Threads that wait for each other sleep instead of spinning. A spinning thread keeps the core from whoever else wants
+    # it: two trainings on two cores ran 9 times slower each, not 2 (docs/log.md). torch reads this when it is loaded.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     sys.exit(run(sys.argv[1:]))
 
 
@@ -71,8 +77,6 @@ def _say_usage(error: Any) -> int:
 
 def _close_stdout() -> None:
     """Point stdout at nothing, or Python complains about the broken pipe once more as it ends."""
-    import os
-
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
