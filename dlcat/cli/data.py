@@ -119,7 +119,7 @@ def import_(
 def cache_ls(json: Json = False, cache: Cache = None) -> None:
     """List what the cache holds, by dataset."""
     from dlcat.view import units
-    from dlcat.view.tables import Column, plain_table
+    from dlcat.view.page import Column, plain_table
 
     store = out.workspace(None, cache).store
     held: list[dict[str, Any]] = [{"name": name, "bytes": store.used_bytes(name)} for name in store.names()]

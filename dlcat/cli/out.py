@@ -30,9 +30,9 @@ def text(content: str) -> None:
 
 def console() -> Console | None:
     """What draws on stdout, or None where it is a pipe or a file."""
-    from dlcat.view import tables
+    from dlcat.view import page
 
-    return tables.terminal(sys.stdout, color=locations.color_wanted())
+    return page.terminal(sys.stdout, color=locations.color_wanted())
 
 
 def language(wanted: str | None) -> str:

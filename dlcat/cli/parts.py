@@ -27,7 +27,7 @@ def recipes(context: typer.Context) -> None:
 def recipes_list(json: Json = False) -> None:
     """List the recipes, each with the question it asks."""
     from dlcat import recipe
-    from dlcat.view.tables import Column, plain_table
+    from dlcat.view.page import Column, plain_table
 
     found = [
         {"name": path.stem, "question": recipe.question(path), "path": str(path)}

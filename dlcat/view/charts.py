@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from warnings import catch_warnings, simplefilter
 
 from dlcat.view import units
-from dlcat.view.tables import shortened
+from dlcat.view.page import shortened
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence

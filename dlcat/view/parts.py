@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from dlcat.view import units
-from dlcat.view.tables import Column, Page
+from dlcat.view.page import Column, Page
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 from dlcat.fetch.records import Failed, Installed, Missing, Moved, Skipped, Started, Tried, Unpacked, Verified, Waiting
 from dlcat.view import units
-from dlcat.view.tables import SHARES, clean
+from dlcat.view.page import clean
+from dlcat.view.tables import SHARES
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

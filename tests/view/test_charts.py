@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from dlcat.view import charts
-from dlcat.view.tables import shortened
+from dlcat.view.page import shortened
 
 SVG = "{http://www.w3.org/2000/svg}"
 

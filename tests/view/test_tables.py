@@ -16,7 +16,7 @@ from rich.console import Console
 
 from dlcat.fetch.plan import Plan, Planned
 from dlcat.run import Run
-from dlcat.view import tables
+from dlcat.view import page, tables
 
 WIDTHS = [60, 80, 120]
 
@@ -34,7 +34,7 @@ def lines(text: str) -> list[str]:
 def test_the_catalog_fits_the_terminal_and_keeps_every_name(fabricate: Any, width: int, language: str) -> None:
     rows = fabricate.catalog()
     drawn = lines(tables.datasets(rows, language, console(width)))
-    assert max(map(tables.cells, drawn)) <= width
+    assert max(map(page.cells, drawn)) <= width
     assert [line.split()[0] for line in drawn[2:-1]] == [entry.name for entry, _ in rows]
     assert [line.endswith("✓") for line in drawn[2:-1]] == [fetched for _, fetched in rows]
 
@@ -42,8 +42,8 @@ def test_the_catalog_fits_the_terminal_and_keeps_every_name(fabricate: Any, widt
 def test_titles_are_shortened_only_where_they_must_be(fabricate: Any) -> None:
     rows = [(fabricate.dataset(title="T" * 50), True)]
     assert "T" * 50 in tables.datasets(rows, "en", console(120))
-    assert tables.ELLIPSIS in tables.datasets(rows, "en", console(60))
-    assert tables.ELLIPSIS in tables.datasets(rows)  # a pipe is fitted to 80 columns
+    assert page.ELLIPSIS in tables.datasets(rows, "en", console(60))
+    assert page.ELLIPSIS in tables.datasets(rows)  # a pipe is fitted to 80 columns
 
 
 def test_a_wide_terminal_shows_the_tasks(fabricate: Any) -> None:
@@ -63,7 +63,7 @@ def test_a_pipe_gets_aligned_text_without_styling(fabricate: Any) -> None:
 
 
 def test_a_pipe_is_no_terminal() -> None:
-    assert tables.terminal(StringIO()) is None
+    assert page.terminal(StringIO()) is None
 
 
 def test_listing_into_a_pipe_never_imports_rich() -> None:
@@ -81,10 +81,10 @@ def test_no_color_is_honoured(fabricate: Any, monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.delenv("NO_COLOR", raising=False)
     colored = re.compile(r"\x1b\[[0-9;]*3[0-9]m")
     rows = [(fabricate.dataset(), True)]
-    assert colored.search(tables.datasets(rows, "en", tables.terminal(Terminal())))
-    assert not colored.search(tables.datasets(rows, "en", tables.terminal(Terminal(), color=False)))
+    assert colored.search(tables.datasets(rows, "en", page.terminal(Terminal())))
+    assert not colored.search(tables.datasets(rows, "en", page.terminal(Terminal(), color=False)))
     monkeypatch.setenv("NO_COLOR", "1")
-    assert not colored.search(tables.datasets(rows, "en", tables.terminal(Terminal())))
+    assert not colored.search(tables.datasets(rows, "en", page.terminal(Terminal())))
 
 
 @pytest.mark.parametrize("width", [*WIDTHS, None])
@@ -100,7 +100,7 @@ def test_a_page_tells_everything_about_a_dataset(fabricate: Any, width: int | No
     ):  # fmt: skip
         assert wanted in flat
     if width:
-        assert max(map(tables.cells, lines(text))) <= width
+        assert max(map(page.cells, lines(text))) <= width
 
 
 def test_a_page_is_in_the_users_language(fabricate: Any) -> None:
@@ -198,14 +198,14 @@ def test_a_result_without_validation_is_shown(fabricate: Any) -> None:
 @given(st.text(max_size=40), st.integers(1, 30))
 @settings(max_examples=200, deadline=None)
 def test_shortened_text_fits_and_begins_like_the_whole(text: str, width: int) -> None:
-    short = tables.shortened(text, width)
-    assert tables.cells(short) <= width
-    assert short == text or (short.endswith(tables.ELLIPSIS) and text.startswith(short[:-1]))
+    short = page.shortened(text, width)
+    assert page.cells(short) <= width
+    assert short == text or (short.endswith(page.ELLIPSIS) and text.startswith(short[:-1]))
 
 
 @pytest.mark.parametrize("width", [80, None])
 def test_a_page_may_begin_with_a_heading(width: int | None) -> None:
-    page = tables.Page(width and console(width))
-    page.heading("norm")
-    page.pairs([("batch", "per channel"), ("empty", "")])
-    assert [" ".join(line.split()) for line in lines(page.text())] == ["norm", "batch per channel"]
+    drawn = page.Page(width and console(width))
+    drawn.heading("norm")
+    drawn.pairs([("batch", "per channel"), ("empty", "")])
+    assert [" ".join(line.split()) for line in lines(drawn.text())] == ["norm", "batch per channel"]
