@@ -17,12 +17,16 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from dlcat.disk import disk_errors
 from dlcat.errors import DiskError, InvalidError, UsageError, nearest
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from datetime import datetime
     from pathlib import Path
+
+
+HINT = "free some space, or choose another folder for runs with --out"
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +92,7 @@ class Run:
     def log(self, epoch: dict[str, Any]) -> None:
         """Append one epoch to metrics.jsonl."""
         path = self.path / "metrics.jsonl"
-        with _disk_errors(path), open(path, "a", encoding="utf-8") as stream:
+        with disk_errors(path, HINT), open(path, "a", encoding="utf-8") as stream:
             stream.write(json.dumps(epoch) + "\n")
 
     def write_json(self, name: str, content: dict[str, Any]) -> None:
@@ -97,10 +101,27 @@ class Run:
 
     def write_text(self, name: str, content: str) -> None:
         """Write a text file whole or not at all."""
-        temporary = self.path / f".{name}.{os.getpid()}"
-        with _disk_errors(self.path / name):
-            temporary.write_text(content, encoding="utf-8")
-            os.replace(temporary, self.path / name)
+        with self.writing(name) as path:
+            path.write_text(content, encoding="utf-8")
+
+    @contextmanager
+    def writing(self, name: str) -> Iterator[Path]:
+        """A path to write a file to; afterwards the file is in the run under its name, whole.
+
+        Raises:
+            DiskError: it cannot be written.
+        """
+        path = self.path / name
+        temporary = self.path / f".{os.getpid()}.{name}"
+        with disk_errors(path, HINT):
+            try:
+                yield temporary
+                os.replace(temporary, path)
+            except BaseException as error:
+                temporary.unlink(missing_ok=True)
+                if isinstance(error, OSError):
+                    error.filename = str(path)  # the name that means something to the user
+                raise
 
     def _json(self, name: str, why: str) -> dict[str, Any]:
         path = self.path / name
@@ -125,7 +146,7 @@ def create(runs: Path, recipe: str, seed: int, now: datetime) -> Run:
     for number in range(1, 1000):
         path = runs / (stem if number == 1 else f"{stem}-{number}")
         try:
-            with _disk_errors(path):
+            with disk_errors(path, HINT):
                 path.mkdir(parents=True)
         except DiskError as error:
             if isinstance(error.__cause__, FileExistsError):
@@ -159,11 +180,3 @@ def listed(runs: Path) -> Iterator[Run]:
     if runs.is_dir():
         found = [path for path in runs.iterdir() if (path / "recipe.yaml").is_file()]
         yield from (Run(path) for path in sorted(found, key=lambda path: (path.stat().st_mtime_ns, path.name)))
-
-
-@contextmanager
-def _disk_errors(path: Path) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        raise DiskError(f"{path}: cannot be written: {error.strerror}", hint="--out names another folder") from error

@@ -89,11 +89,11 @@ def test_what_cannot_be_written_is_a_disk_error(tmp_path: Path, occupied: str) -
     blocked.parent.mkdir(parents=True, exist_ok=True)
     if occupied == "runs":
         blocked.write_text("a file where the runs should be")
-        with pytest.raises(DiskError, match="cannot be written"):
+        with pytest.raises(DiskError, match="Not a directory"):
             run.create(tmp_path / "runs", "x", 0, NOW)
     else:
         blocked.mkdir()
-        with pytest.raises(DiskError, match=r"result\.json: cannot be written"):
+        with pytest.raises(DiskError, match=r"result\.json: Is a directory"):
             run.Run(blocked.parent).write_json("result.json", {})
 
 

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from contextlib import suppress
 from dataclasses import asdict, fields, is_dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any, get_args, get_origin, get_type_hints
 
 from dlcat.catalog.dataset import Dataset
-from dlcat.errors import InvalidError, UsageError, nearest
+from dlcat.disk import write_beside
+from dlcat.errors import DiskError, InvalidError, UsageError, nearest
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -88,14 +88,8 @@ def _read(path: Path, index: Path) -> dict[str, Dataset]:
 
 def _write_index(entry: Path, datasets: dict[str, Dataset]) -> None:
     """Keep the validated entries; where the cache cannot be written, the next start validates again."""
-    temporary = entry.with_name(f"{entry.name}.{os.getpid()}")
-    try:
-        entry.parent.mkdir(parents=True, exist_ok=True)
-        temporary.write_text(json.dumps({name: asdict(dataset) for name, dataset in datasets.items()}))
-        os.replace(temporary, entry)
-    except OSError:
-        with suppress(OSError):
-            temporary.unlink()
+    with suppress(DiskError):
+        write_beside(entry, json.dumps({name: asdict(dataset) for name, dataset in datasets.items()}))
 
 
 def revive(record: Any, raw: dict[str, Any]) -> Any:

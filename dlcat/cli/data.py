@@ -118,7 +118,7 @@ def import_(
 @cache_group.command("ls")
 def cache_ls(json: Json = False, cache: Cache = None) -> None:
     """List what the cache holds, by dataset."""
-    from dlcat.view import units
+    from dlcat import units
     from dlcat.view.page import Column, plain_table
 
     store = out.workspace(None, cache).store
@@ -133,8 +133,8 @@ def cache_ls(json: Json = False, cache: Cache = None) -> None:
 @cache_group.command("rm")
 def cache_rm(names: Annotated[list[str], typer.Argument(help="The datasets.")], cache: Cache = None) -> None:
     """Remove datasets from the cache: downloads, unpacked files and prepared arrays."""
+    from dlcat import units
     from dlcat.errors import UsageError, nearest
-    from dlcat.view import units
 
     store = out.workspace(None, cache).store
     for name in names:

@@ -7,8 +7,8 @@ import shutil
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+from dlcat.disk import disk_errors
 from dlcat.errors import VerificationError
-from dlcat.fetch.disk import disk_errors
 from dlcat.fetch.identity import hash_file, promise, strongest
 from dlcat.fetch.records import Moved, Verified, moved
 from dlcat.fetch.store import Receipt

@@ -6,9 +6,9 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from dlcat.disk import disk_errors, link_or_copy, require_room
 from dlcat.errors import AccessError, UsageError, VerificationError
 from dlcat.fetch.accept import judge, keep
-from dlcat.fetch.disk import disk_errors, link_or_copy, require_room
 from dlcat.fetch.fetch import by_hand_error, claimed, settle, unpack_pending
 from dlcat.fetch.identity import algorithms, hash_file, strongest
 from dlcat.fetch.plan import plan, selected

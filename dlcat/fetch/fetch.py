@@ -5,9 +5,9 @@ from __future__ import annotations
 import shutil
 from typing import TYPE_CHECKING
 
+from dlcat.disk import disk_errors, require_room
 from dlcat.errors import AccessError, DlcatError, UnreachableError, VerificationError
 from dlcat.fetch.accept import has_second_identity, judge, keep
-from dlcat.fetch.disk import disk_errors, require_room
 from dlcat.fetch.identity import algorithms, hash_file
 from dlcat.fetch.install import install, write_notices
 from dlcat.fetch.plan import plan, selected, sources

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from typing import TYPE_CHECKING
 
-from dlcat.fetch.disk import disk_errors
+from dlcat.disk import disk_errors
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterable, Mapping

@@ -6,9 +6,9 @@ import os
 import shutil
 from typing import TYPE_CHECKING
 
+from dlcat.disk import disk_errors, write_beside
 from dlcat.errors import VerificationError
 from dlcat.fetch.accept import vouched_paths
-from dlcat.fetch.disk import disk_errors, write_beside
 from dlcat.fetch.records import Moved, Unpacked, moved
 from dlcat.fetch.store import Manifest
 from dlcat.fetch.unpack import budget, unpack

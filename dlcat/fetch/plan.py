@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
+from dlcat.disk import free_bytes
 from dlcat.errors import UsageError, nearest
-from dlcat.fetch.disk import free_bytes
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -16,8 +16,8 @@ import shutil
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Literal
 
+from dlcat.disk import disk_errors, write_beside
 from dlcat.errors import UsageError
-from dlcat.fetch.disk import disk_errors, write_beside
 from dlcat.fetch.identity import promise
 
 if TYPE_CHECKING:

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from dlcat.disk import disk_errors
 from dlcat.errors import UnreachableError, VerificationError
-from dlcat.fetch.disk import disk_errors
 from dlcat.fetch.identity import CHUNK_BYTES, Hashes
 
 if TYPE_CHECKING:

@@ -17,8 +17,8 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import IO, TYPE_CHECKING, Any, cast
 
+from dlcat.disk import disk_errors, link_or_copy
 from dlcat.errors import DlcatError, VerificationError
-from dlcat.fetch.disk import disk_errors, link_or_copy
 from dlcat.fetch.identity import CHUNK_BYTES
 from dlcat.fetch.store import OWN_FOLDER, Entry
 

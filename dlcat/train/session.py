@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 
 from dlcat import run as runs
 from dlcat.cost import cost
@@ -114,7 +114,8 @@ def train(
         epochs.append(epoch)
         yield epoch
     seconds = perf_counter() - started
-    save_file(_weights(built), run.weights_path)
+    with run.writing(run.weights_path.name) as path:
+        path.write_bytes(save(_weights(built)))
     measured = evaluate(built, splits.test, run)
     last = epochs[-1].validation
     result = {
@@ -223,13 +224,14 @@ def _keep_errors(run: Run, outputs: torch.Tensor, targets: torch.Tensor, test: B
     wrong = torch.nonzero(predicted != targets)[:, 0]
     worst = wrong[confidence[wrong].argsort(descending=True)][:WORST_ERRORS]
     pictures = test.inputs[worst.to(test.inputs.device)].cpu().float() / max(test.statistics.peak, 1e-12) * 255
-    np.savez_compressed(
-        run.errors_path,
-        inputs=pictures.round().clamp(0, 255).to(torch.uint8).numpy(),
-        targets=targets[worst].numpy(),
-        predictions=predicted[worst].numpy(),
-        confidences=confidence[worst].numpy(),
-    )
+    with run.writing(run.errors_path.name) as path:
+        np.savez_compressed(
+            path,
+            inputs=pictures.round().clamp(0, 255).to(torch.uint8).numpy(),
+            targets=targets[worst].numpy(),
+            predictions=predicted[worst].numpy(),
+            confidences=confidence[worst].numpy(),
+        )
 
 
 def _about(dataset: Dataset) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from io import StringIO
 from typing import TYPE_CHECKING, Any
 from warnings import catch_warnings, simplefilter
 
-from dlcat.view import units
+from dlcat import units
 from dlcat.view.page import shortened
 
 if TYPE_CHECKING:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from dlcat.view import units
+from dlcat import units
 from dlcat.view.page import Column, Page
 
 if TYPE_CHECKING:

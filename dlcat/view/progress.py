@@ -5,8 +5,8 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING, Any, TextIO
 
+from dlcat import units
 from dlcat.fetch.records import Failed, Installed, Missing, Moved, Skipped, Started, Tried, Unpacked, Verified, Waiting
-from dlcat.view import units
 from dlcat.view.page import clean
 from dlcat.view.tables import SHARES
 

@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from zipfile import BadZipFile
 
+from dlcat import units
 from dlcat.errors import InvalidError
-from dlcat.view import charts, units
+from dlcat.view import charts
 from dlcat.view.tables import SHARES, score
 
 if TYPE_CHECKING:

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from dlcat import units
 from dlcat.errors import DlcatError
-from dlcat.view import units
 from dlcat.view.page import ELLIPSIS, Column, Page, drawn, fitted, literal, plain_table, rich_table
 
 if TYPE_CHECKING:

@@ -8,6 +8,7 @@ import shutil
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from dlcat import units
 from dlcat.errors import DiskError
 
 if TYPE_CHECKING:
@@ -22,7 +23,7 @@ _REASONS = {
     errno.EACCES: "permission denied",
     errno.EPERM: "permission denied",
 }
-_HINT = "free some space, or choose another cache folder with --cache or DLCAT_CACHE"
+HINT = "free some space, or choose another cache folder with --cache or DLCAT_CACHE"
 
 
 def free_bytes(folder: Path) -> int:
@@ -41,12 +42,12 @@ def require_room(folder: Path, needed_bytes: int) -> None:
     """
     free = free_bytes(folder)
     if free < needed_bytes:
-        raise DiskError(f"{folder}: {readable(needed_bytes)} needed, {readable(free)} free", hint=_HINT)
+        raise DiskError(f"{folder}: {units.size(needed_bytes)} needed, {units.size(free)} free", hint=HINT)
 
 
 @contextmanager
-def disk_errors(path: Path) -> Iterator[None]:
-    """Turn what the operating system refuses into a DiskError that names the path and the reason.
+def disk_errors(path: Path, hint: str = HINT) -> Iterator[None]:
+    """Turn what the operating system refuses into a DiskError that names the path, the reason and the way out.
 
     Raises:
         DiskError: no space, no permission, a file in the place of a folder, a broken disk.
@@ -55,29 +56,17 @@ def disk_errors(path: Path) -> Iterator[None]:
         yield
     except OSError as error:
         reason = _REASONS.get(error.errno or 0) or error.strerror or str(error)
-        raise DiskError(f"{error.filename or path}: {reason}", hint=_HINT) from error
+        raise DiskError(f"{error.filename or path}: {reason}", hint=hint) from error
 
 
-def readable(size_bytes: int) -> str:
-    """Bytes as people write them, in decimal units: 11594722 is '11.6 MB'."""
-    if size_bytes < 1000:
-        return f"{size_bytes} B"
-    size = float(size_bytes)
-    for unit in ("kB", "MB", "GB"):
-        size /= 1000
-        if size < 999.95:
-            return f"{size:.1f} {unit}"
-    return f"{size / 1000:.1f} TB"
-
-
-def write_beside(path: Path, content: str) -> None:
+def write_beside(path: Path, content: str, hint: str = HINT) -> None:
     """Write a small text file so that it is there whole or not at all.
 
     Raises:
         DiskError: it cannot be written.
     """
     temporary = path.with_name(f"{path.name}.{os.getpid()}.new")
-    with disk_errors(path):
+    with disk_errors(path, hint):
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
             with open(temporary, "w", encoding="utf-8") as stream:

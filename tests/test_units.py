@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dlcat.view import units
+from dlcat import units
 
 
 @pytest.mark.parametrize(
