@@ -7,6 +7,7 @@ from typing import Annotated, Any
 from annotated_types import Ge, Gt, Lt
 from torch import nn, optim
 
+from dlcat.optim.muon import Muon
 from dlcat.registry import Family
 
 optimizer = Family("optimizer", __name__)
@@ -69,6 +70,36 @@ def adamw(
 ) -> optim.Optimizer:
     """Adam, with lr * weight_decay * w taken off w itself (Loshchilov & Hutter 2017, arXiv:1711.05101)."""
     return optim.AdamW(_groups(model, weight_decay, decay_norms), lr=lr, betas=betas, eps=eps, fused=True)
+
+
+@optimizer
+def muon(
+    model: nn.Module,
+    *,
+    lr: Rate = 0.01,
+    momentum: Fraction = 0.9,
+    nesterov: bool = True,
+    iterations: Annotated[int, Ge(1)] = 5,
+    betas: tuple[Fraction, Fraction] = (0.9, 0.95),
+    eps: Rate = 1e-8,
+    weight_decay: Decay = 0.1,
+    decay_norms: bool = False,
+) -> optim.Optimizer:
+    """Momentum made orthogonal, so that every direction of a weight moves alike (Jordan 2024; arXiv:2502.16982).
+
+    Weights of two dimensions or more take that step, a convolution's seen as (out, in * kernel), but for the first and
+    the last one of the model. These, biases and the scales of norms take AdamW's step with `betas` and `eps`; the
+    other one is scaled so that one `lr` serves for both. lr * weight_decay * w is taken off w itself. `iterations` of
+    a polynomial come near the orthogonal matrix without decomposing anything.
+    """
+    hidden = {id(weight) for weight in [each for each in model.parameters() if each.dim() > 1][1:-1]}
+    groups: list[dict[str, Any]] = []
+    for group in _groups(model, weight_decay, decay_norms):
+        for orthogonal in (True, False):
+            members = [each for each in group["params"] if (id(each) in hidden) is orthogonal]
+            if members:
+                groups.append(group | {"params": members, "orthogonal": orthogonal})
+    return Muon(groups, lr=lr, momentum=momentum, nesterov=nesterov, iterations=iterations, betas=betas, eps=eps)
 
 
 def _groups(model: nn.Module, weight_decay: float, decay_norms: bool) -> list[dict[str, Any]]:
