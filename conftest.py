@@ -14,7 +14,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 settings.register_profile("dlcat", deadline=None, derandomize=True, database=None)
 settings.load_profile("dlcat")
 
-SETTINGS = ("DLCAT_CATALOG", "DLCAT_MIRROR", "DLCAT_LANG", "DLCAT_TRACEBACK", "COLUMNS", "NO_COLOR")
+SETTINGS = ("DLCAT_CATALOG", "DLCAT_MIRROR", "DLCAT_OFFLINE", "DLCAT_LANG", "DLCAT_TRACEBACK", "COLUMNS", "NO_COLOR")
 LOCALE = ("LC_ALL", "LC_MESSAGES", "LANG")
 PROXIES = ("http_proxy", "https_proxy", "all_proxy", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY")
 
@@ -29,5 +29,6 @@ def shared_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def _elsewhere(shared_cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("DLCAT_CACHE", str(shared_cache))
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "home"))  # where it is noted which terms are accepted
     for name in (*SETTINGS, *LOCALE, *PROXIES):
         monkeypatch.delenv(name, raising=False)

@@ -3,7 +3,9 @@
 A folder that holds a catalog.yaml is a workspace: its own catalog, recipes/, cache/ and runs/ are used. Anywhere else
 dlcat uses the catalog and recipes it was shipped with, the user's cache folder and ./runs. DLCAT_CATALOG and
 DLCAT_CACHE win over both, and the options --catalog and --cache win over everything. DLCAT_MIRROR (base URLs, separated
-by spaces) stands for --mirror where that is not given.
+by spaces) stands for --mirror where that is not given. Tokens for hosts come from DLCAT_TOKENS and DLCAT_TOKEN_<HOST>, or
+from tokens.yaml in the user's config folder; `dlcat.fetch.credentials` says how they are written. DLCAT_OFFLINE=1 forbids
+every connection.
 
 Asking for a path creates nothing.
 """
@@ -44,6 +46,11 @@ class Locations:
     def prepared(self) -> Path:
         """Decoded arrays: prepared/<dataset>/<split>-<key>/."""
         return self.cache / "prepared"
+
+    @property
+    def lockfile(self) -> Path:
+        """What `dlcat lock` wrote, if anything: dlcat.lock, beside the runs."""
+        return self.runs.parent / "dlcat.lock"
 
     @property
     def index(self) -> Path:
@@ -93,6 +100,44 @@ def language() -> str:
         if value := os.environ.get(variable):
             return "zh" if value.lower().startswith("zh") else "en"
     return "en"
+
+
+def token_variables() -> dict[str, str]:
+    """DLCAT_TOKENS and every DLCAT_TOKEN_<HOST>, as they are written."""
+    return {
+        name: value
+        for name, value in os.environ.items()
+        if name == "DLCAT_TOKENS" or (name.startswith("DLCAT_TOKEN_") and name != "DLCAT_TOKEN_")
+    }
+
+
+def tokens_file() -> Path:
+    """Where the user may keep tokens for hosts; the file need not exist."""
+    from platformdirs import user_config_path  # 10 ms, needed only where something is downloaded
+
+    return user_config_path("dlcat", appauthor=False) / "tokens.yaml"
+
+
+def consents_file() -> Path:
+    """Where it is noted which terms this user has accepted; not in the cache, which may be shared: a person agrees."""
+    from platformdirs import user_data_path  # 10 ms, needed only where terms are asked for
+
+    return user_data_path("dlcat", appauthor=False) / "consents.jsonl"
+
+
+def user_name() -> str:
+    """The user's name on this machine; '' where the system knows none, as in some containers."""
+    import getpass
+
+    try:
+        return getpass.getuser()
+    except (OSError, KeyError, ImportError):  # what is raised depends on the version of Python and the system
+        return ""
+
+
+def is_offline() -> bool:
+    """Whether no connection may be opened (DLCAT_OFFLINE); 0, false and no are as good as nothing."""
+    return os.environ.get("DLCAT_OFFLINE", "").strip().lower() not in ("", "0", "false", "no")
 
 
 def traceback_wanted() -> bool:

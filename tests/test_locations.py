@@ -128,3 +128,21 @@ def test_color_can_be_turned_off(variable: str, value: str, monkeypatch: pytest.
     assert locations.color_wanted()
     monkeypatch.setenv(variable, value)
     assert not locations.color_wanted()
+
+
+def test_tokens_are_read_from_variables_that_are_named_for_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    variables = {"DLCAT_TOKENS": "one.org=a", "DLCAT_TOKEN_TWO_ORG": "b"}
+    for name, value in {**variables, "DLCAT_TOKEN_": "c", "DLCAT_TOKENIZER": "d", "TOKEN": "e"}.items():
+        monkeypatch.setenv(name, value)
+    assert locations.token_variables() == variables
+
+
+def test_tokens_lie_in_the_users_config_folder_which_is_not_made(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for variable in ("XDG_CONFIG_HOME", "HOME", "APPDATA", "LOCALAPPDATA"):
+        monkeypatch.setenv(variable, str(tmp_path / "user"))
+    file = locations.tokens_file()
+    assert file.name == "tokens.yaml"
+    assert file.parent.name == "dlcat"
+    assert list(tmp_path.iterdir()) == []

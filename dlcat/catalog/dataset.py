@@ -9,13 +9,14 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Annotated, Any, ClassVar, Literal
 
-from annotated_types import Ge, MinLen
+from annotated_types import Ge, Len, MinLen
 
 from dlcat.registry import STRICT, Choice
 
 Domain = Literal["image", "nlp", "audio"]
 Access = Literal["open", "by-hand", "gone"]
-Unpack = Literal["none", "gz", "bz2", "zip", "tar"]
+Unpack = Literal["none", "gz", "bz2", "xz", "zst", "zip", "tar"]
+Nested = Literal["tar", "tar.gz", "zip"]
 Text = Annotated[str, MinLen(1)]
 Bytes = Annotated[int, Ge(0)]
 Count = Annotated[int, Ge(0)]
@@ -43,6 +44,21 @@ class License:
     """What a user must know beyond the identifier: who owns what, what is not covered, who says so."""
     url: str | None = None
     """Where the terms can be read."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Terms:
+    """What upstream wants a person to agree to before using the data."""
+
+    __pydantic_config__: ClassVar[dict[str, Any]] = STRICT
+    text: Text
+    """What one agrees to, in plain words of the catalog's own; who agrees is asked again when it changes."""
+    url: Text | None = None
+    """Where upstream's own words are: they are what binds."""
+    required: bool
+    """true: fetch, import and training want `dlcat accept NAME` first; false: downloading accepts them, they are shown."""
+    provenance: Text
+    """Where it was read that upstream asks for this."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -136,7 +152,11 @@ class Artifact:
     part: str | None = None
     """The part of the dataset it belongs to (a key of `parts`), for `dlcat fetch --part`; null: always fetched."""
     unpack: Unpack = "none"
-    """How it unpacks: tar covers .tar, .tar.gz, .tgz, .tar.bz2 and .tar.xz."""
+    """How it unpacks: tar covers .tar, .tar.gz, .tgz, .tar.bz2, .tar.xz and .tar.zst."""
+    nested: Nested | None = None
+    """Members with this ending are archives, too: each is unpacked into a folder of its name, and removed."""
+    tree: Annotated[str, Len(71, 71)] | None = None
+    """sha256:... of all files it unpacks to (docs/catalog.md): an archive with another hash and this tree is the same data."""
     contents: list[Member] = field(default_factory=list)
     """Files inside with their hashes: an archive with another hash but these members is the same data, newly wrapped."""
     other_versions: list[OtherVersion] = field(default_factory=list)
@@ -173,6 +193,8 @@ class Dataset:
     """Upstream's page."""
     license: License
     """Terms of use."""
+    terms: Terms | None = None
+    """What a person agrees to; null where upstream asks for no agreement."""
     access: Access
     """open: anyone may download; by-hand: registration, a form or terms; gone: no source is left."""
     instructions: str = ""

@@ -3,23 +3,22 @@
 from __future__ import annotations
 
 import os
-import shutil
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from dlcat.disk import disk_errors
 from dlcat.errors import VerificationError
-from dlcat.fetch.identity import hash_file, promise, strongest
+from dlcat.fetch.identity import hash_file, promise, strongest, tree_hash
 from dlcat.fetch.records import Moved, Verified, moved
+from dlcat.fetch.staging import discard, files_path, remember, unpack_apart
 from dlcat.fetch.store import Receipt
-from dlcat.fetch.unpack import budget, unpack
 
 if TYPE_CHECKING:
     from collections.abc import Generator
     from pathlib import Path
 
     from dlcat.catalog.dataset import Artifact, Dataset, Member
-    from dlcat.fetch.store import Store
+    from dlcat.fetch.store import Entry, Store
 
 
 class MismatchError(VerificationError):
@@ -33,12 +32,14 @@ class MismatchError(VerificationError):
 
 def has_second_identity(artifact: Artifact) -> bool:
     """Whether the catalog knows hashes of files inside, so that another archive hash need not mean other data."""
-    return artifact.unpack != "none" and any(member.checksums for member in artifact.contents)
+    listed = any(member.checksums for member in artifact.contents)
+    return artifact.unpack != "none" and (artifact.tree is not None or listed)
 
 
 def vouched_paths(artifact: Artifact, receipt: Receipt) -> frozenset[str] | None:
-    """What may be unpacked: of a rewrapped archive only the files the catalog lists, else everything (None)."""
-    return frozenset(member.path for member in artifact.contents) if receipt.rewrapped else None
+    """What may be unpacked: everything (None), or of a rewrapped archive without a tree hash the files that are listed."""
+    is_right_itself = artifact.checksums.get("sha256") == receipt.checksums["sha256"]  # by now: a lock says so
+    return _vouched_inside(artifact) if receipt.rewrapped and not is_right_itself else None
 
 
 def judge(
@@ -51,7 +52,7 @@ def judge(
         artifact: what is expected.
         path: the file.
         checksums: what was computed over it, with `identity.algorithms`.
-        store: where to unpack for a look inside.
+        store: where to unpack for a look inside; what came out and is right stays there for `install`.
         pinned: the receipt of an earlier fetch, which decides where no checksum is published.
 
     Raises:
@@ -66,10 +67,26 @@ def judge(
     if not has_second_identity(artifact) or not artifact.checksums:
         raise mismatch
     try:
-        yield from _judge_members(dataset, artifact, path, store.staging_path(dataset))
+        yield from _judge_inside(dataset, artifact, path, checksums["sha256"], store)
     except VerificationError as error:
         raise MismatchError(mismatch.expected, f"{mismatch.found}; looked inside: {error.message}") from error
     return True
+
+
+def require_contents(artifact: Artifact, entries: list[Entry], folder: Path) -> Generator[Moved, None, None]:
+    """Hold what was unpacked into `folder` to the catalog's tree hash, or without one to the members that are listed.
+
+    Raises:
+        MismatchError: it is something else; names the first member that differs, where members are listed.
+    """
+    found = tree_hash((entry.path, entry.size_bytes, entry.checksum or "") for entry in entries)
+    if found == artifact.tree:
+        return
+    by_path = {entry.path: entry for entry in entries}
+    for member in artifact.contents:
+        yield from _require_member(artifact, member, by_path.get(member.path), folder / member.path)
+    if artifact.tree is not None:
+        raise MismatchError(f"tree {artifact.tree}", f"{found} over {len(entries)} files")
 
 
 def keep(
@@ -113,7 +130,8 @@ def new_receipt(
     return Receipt(
         size_bytes=found.st_size,
         mtime_ns=found.st_mtime_ns,
-        checksums=checksums,
+        # Whoever publishes several says that they are of the same bytes: one that is right makes the others right.
+        checksums=checksums if rewrapped else artifact.checksums | checksums,
         promised=promise(artifact),
         provenance="published" if artifact.checksums else "seen first",
         rewrapped=rewrapped,
@@ -146,30 +164,37 @@ def _mismatch(
     return None
 
 
-def _judge_members(dataset: Dataset, artifact: Artifact, path: Path, folder: Path) -> Generator[Moved, None, None]:
-    listed = frozenset(member.path for member in artifact.contents)
-    shutil.rmtree(folder, ignore_errors=True)
+def _judge_inside(
+    dataset: Dataset, artifact: Artifact, path: Path, sha256: str, store: Store
+) -> Generator[Moved, None, None]:
     try:
-        limit = budget(dataset, path.stat().st_size)
-        yield from moved(unpack(path, artifact, folder, limit, only=listed), artifact.file, "unpack")
-        for member in artifact.contents:
-            yield from _judge_member(artifact, member, folder / member.path)
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
+        entries = yield from unpack_apart(dataset, artifact, path, store, only=_vouched_inside(artifact))
+        yield from require_contents(artifact, entries, files_path(dataset, artifact, store))
+        remember(dataset, artifact, store, sha256, entries)
+    except BaseException:
+        discard(dataset, artifact, store)
+        raise
 
 
-def _judge_member(artifact: Artifact, member: Member, path: Path) -> Generator[Moved, None, None]:
+def _vouched_inside(artifact: Artifact) -> frozenset[str] | None:
+    return None if artifact.tree is not None else frozenset(member.path for member in artifact.contents)
+
+
+def _require_member(
+    artifact: Artifact, member: Member, entry: Entry | None, path: Path
+) -> Generator[Moved, None, None]:
     name = f"member {member.path!r}"
-    if not path.is_file():
+    if entry is None:
         raise MismatchError(name, "none of that name")
-    size_bytes = path.stat().st_size
-    if member.size not in (None, size_bytes):
-        raise MismatchError(f"{name} of {member.size} bytes", f"{size_bytes} bytes")
+    if member.size not in (None, entry.size_bytes):
+        raise MismatchError(f"{name} of {member.size} bytes", f"{entry.size_bytes} bytes")
     if expected := strongest(member.checksums):
         algorithm, digest = expected
-        found = yield from moved(hash_file(path, (algorithm,)), artifact.file, "hash")
-        if found[algorithm] != digest:
-            raise MismatchError(f"{name} with {algorithm} {digest}", f"{algorithm} {found[algorithm]}")
+        found = (entry.checksum or "").removeprefix("sha256:")
+        if algorithm != "sha256":
+            found = (yield from moved(hash_file(path, (algorithm,)), artifact.file, "hash"))[algorithm]
+        if found != digest:
+            raise MismatchError(f"{name} with {algorithm} {digest}", f"{algorithm} {found}")
 
 
 def _same(known: dict[str, str], found: dict[str, str]) -> bool:

@@ -13,6 +13,7 @@ from dlcat.fetch.fetch import by_hand_error, claimed, settle, unpack_pending
 from dlcat.fetch.identity import algorithms, hash_file, strongest
 from dlcat.fetch.plan import plan, selected
 from dlcat.fetch.records import Installed, Missing, Record, Started, Tried, moved
+from dlcat.fetch.terms import require_acceptance
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator, Sequence
@@ -41,9 +42,10 @@ def import_files(
     Raises:
         UsageError: a path does not exist, or no such part.
         VerificationError: a file has an artifact's name and other bytes; expected and found.
-        AccessError: nothing was found, or artifacts are still missing; names them and where to ask.
+        AccessError: the terms are not accepted, nothing was found, or artifacts are still missing; says what to do.
         DiskError: not enough room, or no right to write.
     """
+    require_acceptance(dataset)
     wanted = selected(dataset, parts)
     found = _files(paths)
     lock = yield from claimed(dataset, store)
@@ -98,7 +100,7 @@ def _import_artifact(
                 yield Tried(artifact.file, str(path), error.message)
             continue
         yield Started(dataset.name, artifact.file, found[path], str(path))
-        part = store.part_path(dataset, artifact)
+        part = store.notes_path(dataset) / f"{artifact.file}.{os.getpid()}.import"
         with disk_errors(part):
             part.parent.mkdir(parents=True, exist_ok=True)
         link_or_copy(path, part)

@@ -8,6 +8,7 @@ from urllib.parse import quote
 
 from dlcat.disk import free_bytes
 from dlcat.errors import UsageError, nearest
+from dlcat.fetch.partial import claimed_bytes
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -71,7 +72,17 @@ def plan(
     Raises:
         UsageError: a part the dataset does not have, or a mirror that is no http(s) URL.
     """
-    chosen = selected(dataset, parts)
+    return plan_for(dataset, store, selected(dataset, parts), mirror=mirror, force=force)
+
+
+def plan_for(
+    dataset: Dataset, store: Store, chosen: list[Artifact], *, mirror: tuple[str, ...] = (), force: bool = False
+) -> Plan:
+    """What it would take to bring these artifacts.
+
+    Raises:
+        UsageError: a mirror that is no http(s) URL.
+    """
     planned = tuple(_planned(dataset, artifact, store, mirror, force) for artifact in chosen)
     download_bytes = sum(each.remaining_bytes or 0 for each in planned)
     unpacked_bytes = _unpacked_bytes(dataset, chosen, store, force)
@@ -120,9 +131,9 @@ def _planned(dataset: Dataset, artifact: Artifact, store: Store, mirror: tuple[s
     remaining_bytes = artifact.size
     if state == "ok" and not force:
         remaining_bytes = 0
-    elif artifact.size is not None and (part := store.part_path(dataset, artifact)).exists():
-        # The part is written over, so the room it takes is room that is there.
-        remaining_bytes = max(0, artifact.size - part.stat().st_size)
+    elif artifact.size is not None and not force:
+        there_bytes = max(map(claimed_bytes, store.partials(dataset, artifact)), default=0)
+        remaining_bytes = max(0, artifact.size - there_bytes)
     return Planned(
         file=artifact.file,
         state=state,

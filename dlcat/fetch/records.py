@@ -33,6 +33,18 @@ class Started:
     artifact: str
     size_bytes: int | None
     source: str
+    """Without user, password, query and fragment."""
+    there_bytes: int = 0
+    """What an earlier try has left to go on with."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pausing:
+    """Every source of an artifact has failed; this one is tried again after a pause."""
+
+    artifact: str
+    source: str
+    seconds: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +89,15 @@ class Failed:
 
 
 @dataclass(frozen=True, slots=True)
+class Salvaged:
+    """Of a damaged artifact the sound blocks are kept; the others will be fetched again."""
+
+    artifact: str
+    sound_bytes: int
+    size_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
 class Missing:
     """An artifact is not in the store."""
 
@@ -110,7 +131,20 @@ class Installed:
     path: Path
 
 
-Record = Waiting | Started | Moved | Tried | Verified | Failed | Missing | Skipped | Unpacked | Installed
+Record = (
+    Waiting
+    | Started
+    | Pausing
+    | Moved
+    | Tried
+    | Verified
+    | Failed
+    | Salvaged
+    | Missing
+    | Skipped
+    | Unpacked
+    | Installed
+)
 
 Result = TypeVar("Result")
 

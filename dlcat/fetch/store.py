@@ -2,7 +2,9 @@
 
 artifacts/<dataset>/<file>               as upstream serves it
 artifacts/<dataset>/.dlcat/<file>.json   its receipt, written last: what was verified, when, from where
-artifacts/<dataset>/.dlcat/<file>.part   a download under way, or broken off
+artifacts/<dataset>/.dlcat/<file>.blocks  the CRC-32 of its blocks, for `verify --repair`
+artifacts/<dataset>/.dlcat/<file>.evidence  the first bytes of what came in its place
+artifacts/<dataset>/.dlcat/<file>.*.part a download under way, or broken off; see `partial`
 artifacts/.locks/<dataset>.lock          held by the one process that works on the dataset
 data/<dataset>/...                       the readable tree: everything unpacked, plain files linked
 data/<dataset>/.dlcat/<file>.jsonl       the manifest of what one artifact brought, written last
@@ -13,12 +15,15 @@ from __future__ import annotations
 import json
 import os
 import shutil
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Literal
 
 from dlcat.disk import disk_errors, write_beside
 from dlcat.errors import UsageError
 from dlcat.fetch.identity import promise
+from dlcat.fetch.owner import is_owner, process_owner
+from dlcat.fetch.partial import partials
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -34,6 +39,8 @@ Provenance = Literal["published", "seen first"]
 
 OWN_FOLDER = ".dlcat"
 """Where the store keeps its notes, inside artifacts/<dataset>/ and data/<dataset>/; no archive may write there."""
+
+STAGING = "staging."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,11 +63,23 @@ class Receipt:
 
 
 @dataclass(frozen=True, slots=True)
+class Recorded:
+    """The blocks of a file that was right, so that damage can be mended by the block."""
+
+    sha256: str
+    """Of the whole file."""
+    crc32s: list[int]
+    """See `identity.Blocks`."""
+
+
+@dataclass(frozen=True, slots=True)
 class Entry:
     """One file in the data folder."""
 
     path: str
     size_bytes: int
+    checksum: str | None = None
+    """'sha256:440f...', computed while it was written; None in manifests that were written before this was kept."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,7 +118,7 @@ class Store:
         """missing, partial (a download broke off), corrupt (bytes that are not, or no longer, vouched for) or ok."""
         found = _stat(self.artifact_path(dataset, artifact))
         size_and_time = None if found is None else (found.st_size, found.st_mtime_ns)
-        part = self.part_path(dataset, artifact).exists()
+        part = bool(self.partials(dataset, artifact))
         return name_state(artifact, self.receipt(dataset, artifact), size_and_time, part=part)
 
     def states(self, dataset: Dataset) -> dict[str, State]:
@@ -144,13 +163,45 @@ class Store:
         """Where the verified download lies."""
         return self.locations.artifacts / dataset.name / artifact.file
 
-    def part_path(self, dataset: Dataset, artifact: Artifact) -> Path:
-        """Where a download grows until it is verified."""
-        return self._beside(dataset, f"{artifact.file}.part")
+    def notes_path(self, dataset: Dataset) -> Path:
+        """The folder of the dataset's receipts and partials."""
+        return self.locations.artifacts / dataset.name / OWN_FOLDER
+
+    def evidence_path(self, dataset: Dataset, artifact: Artifact) -> Path:
+        """Where the first bytes of what came in place of the artifact are kept."""
+        return self.notes_path(dataset) / f"{artifact.file}.evidence"
+
+    def keep_evidence(self, dataset: Dataset, artifact: Artifact, start: bytes) -> None:
+        """Keep the first bytes of what came in place of the artifact, if that is possible."""
+        if start:
+            with suppress(OSError):
+                self.evidence_path(dataset, artifact).write_bytes(start)
+
+    def blocks(self, dataset: Dataset, artifact: Artifact) -> Recorded | None:
+        """The blocks of the artifact when it was verified; None where they were not recorded."""
+        try:
+            return Recorded(**json.loads(self._blocks_path(dataset, artifact).read_bytes()))
+        except (OSError, ValueError, TypeError):
+            return None
+
+    def write_blocks(self, dataset: Dataset, artifact: Artifact, recorded: Recorded) -> None:
+        """Keep the blocks.
+
+        Raises:
+            DiskError: they cannot be written.
+        """
+        write_beside(self._blocks_path(dataset, artifact), json.dumps(asdict(recorded)))
+
+    def _blocks_path(self, dataset: Dataset, artifact: Artifact) -> Path:
+        return self.notes_path(dataset) / f"{artifact.file}.blocks"
+
+    def partials(self, dataset: Dataset, artifact: Artifact) -> list[Path]:
+        """The folders of downloads that are under way, or were broken off."""
+        return partials(self.notes_path(dataset), artifact.file)
 
     def receipt_path(self, dataset: Dataset, artifact: Artifact) -> Path:
         """Where the artifact's receipt lies."""
-        return self._beside(dataset, f"{artifact.file}.json")
+        return self.notes_path(dataset) / f"{artifact.file}.json"
 
     def data_path(self, dataset: Dataset) -> Path:
         """The folder with the dataset's readable tree."""
@@ -163,7 +214,12 @@ class Store:
     def staging_path(self, dataset: Dataset) -> Path:
         """Where this process unpacks before anything is published."""
         # Inside the dataset's own folder: one that is a link to another disk can still be moved into.
-        return self.data_path(dataset) / OWN_FOLDER / f"staging.{os.getpid()}"
+        return self.data_path(dataset) / OWN_FOLDER / f"{STAGING}{process_owner()}"
+
+    def staging_paths(self, dataset: Dataset) -> list[Path]:
+        """The folders that are being unpacked into, or were when their process ended."""
+        found = (self.data_path(dataset) / OWN_FOLDER).glob(f"{STAGING}*")
+        return [path for path in found if is_owner(path.name.removeprefix(STAGING))]
 
     def receipt(self, dataset: Dataset, artifact: Artifact) -> Receipt | None:
         """The artifact's receipt; None where there is none that can be read."""
@@ -230,6 +286,11 @@ class Store:
         """The file whose lock is held by the one process that works on the dataset."""
         return self.locations.artifacts / ".locks" / f"{name}.lock"
 
+    @property
+    def health_path(self) -> Path:
+        """The ledger of sources; see `health`."""
+        return self.locations.artifacts / ".health.json"
+
     def names(self) -> list[str]:
         """The datasets of which anything lies in the cache, also those the catalog no longer knows."""
         folders = (self.locations.artifacts, self.locations.data, self.locations.prepared)
@@ -270,9 +331,6 @@ class Store:
 
     def _folders(self, name: str) -> list[Path]:
         return [self.locations.artifacts / name, self.locations.data / name, self.locations.prepared / name]
-
-    def _beside(self, dataset: Dataset, name: str) -> Path:
-        return self.locations.artifacts / dataset.name / OWN_FOLDER / name
 
 
 def _stat(path: Path) -> os.stat_result | None:

@@ -1,201 +1,110 @@
-"""A source's bytes into a file: http(s) URLs and files inside installed packages, hashed as they pass.
+"""Sources opened: http(s) URLs, whole or by range, and files inside installed packages.
 
-What is wrong with the source is an UnreachableError or a VerificationError whose message is the bare reason, so that
-the caller can go on to the next source; what is wrong with the disk is a DiskError and stops everything.
+What is wrong with the source is a SourceError whose message is the bare reason, so that the caller can go on to the
+next one.
 """
 
 from __future__ import annotations
 
-import os
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from time import monotonic, time
+from typing import TYPE_CHECKING, Any
 
-from dlcat.disk import disk_errors
-from dlcat.errors import UnreachableError, VerificationError
-from dlcat.fetch.identity import CHUNK_BYTES, Hashes
+from dlcat.fetch.answer import BRIEF, FINAL, PASSING, Answer, Asked, SourceError, read_answer
+from dlcat.fetch.hosts import retry_after_seconds
+from dlcat.fetch.identity import CHUNK_BYTES
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterable, Iterator
+    from collections.abc import Iterator
 
     import requests
-
-    from dlcat.fetch.records import Progress
 
 CONNECT_SECONDS = 10
 READ_SECONDS = 30
 """Without a byte for this long a source counts as dead; every byte starts the clock anew, so a slow link is none."""
+FAST_BYTES_PER_SECOND = 8 * 2**20
+"""From here on whole chunks are waited for, which is twice as fast as taking what is there."""
 
 
-@dataclass(frozen=True, slots=True)
-class Body:
-    """What a source announces, and its bytes."""
+class Response:
+    """An answer whose body has not been read yet."""
 
-    size_bytes: int | None
-    chunks: Iterable[bytes]
+    def __init__(self, response: requests.Response, answer: Answer) -> None:
+        self.answer = answer
+        self.content_type = response.headers.get("Content-Type")
+        self.url = response.url
+        """Where redirects have led."""
+        self._response = response
+
+    def chunks(self) -> Iterator[bytes]:
+        """The body as it comes, not decoded: a server that labels a .gz file as encoded still means the file.
+
+        Raises:
+            SourceError: it breaks off, or no byte comes for too long.
+        """
+        from urllib3.exceptions import HTTPError
+
+        raw = self._response.raw
+        is_fast = False
+        try:
+            while True:
+                before_seconds = monotonic()
+                read = raw.read if is_fast else raw.read1
+                chunk: bytes = read(CHUNK_BYTES, decode_content=False)
+                if not chunk:
+                    return
+                yield chunk
+                is_fast = len(chunk) > FAST_BYTES_PER_SECOND * (monotonic() - before_seconds)
+        except (HTTPError, OSError, ValueError) as error:  # ValueError: closed by `abort`
+            raise SourceError(reason(error)) from error
+
+    def abort(self) -> None:
+        """End the body now, also for a thread that waits for its next byte."""
+        shutdown = getattr(self._response.raw, "shutdown", None)
+        try:
+            if shutdown is not None:
+                shutdown()
+        except (OSError, ValueError, RuntimeError):
+            pass  # it has ended by itself
+
+    def close(self) -> None:
+        """Give the connection back where the body was read to its end, else close it."""
+        self._response.close()
 
 
-@dataclass(frozen=True, slots=True)
-class Received:
-    """A body that arrived whole."""
-
-    size_bytes: int
-    checksums: dict[str, str]
-
-
-def receive(
-    source: str,
-    part: Path,
-    *,
-    algorithms: Iterable[str],
-    expected_bytes: int | None = None,
-    limit_bytes: int | None = None,
-) -> Generator[Progress, None, Received]:
-    """Write a source's bytes to the file `part`, from its start; yields (done, total) bytes.
-
-    Args:
-        source: an http(s) URL, or package:NAME/path.
-        part: the file to write; it stays where the transfer broke off.
-        algorithms: checksums to compute while the bytes pass.
-        expected_bytes: another length than this is refused, before the first byte where the source announces it.
-        limit_bytes: more than this is never written.
+@contextmanager
+def opened(url: str, asked: Asked, session: requests.Session, authentication: Any = None) -> Iterator[Response]:
+    """The answer to a request for bytes of a URL; redirects are followed.
 
     Raises:
-        UnreachableError: no connection, another answer than 200, a pause too long, a body cut short, no such file.
-        VerificationError: the body has another length than expected, or than announced.
-        DiskError: the part cannot be written; it is removed.
+        SourceError: there is none.
     """
-    with open_source(source) as body:
-        if expected_bytes is not None and body.size_bytes not in (None, expected_bytes):
-            raise VerificationError(f"expected {expected_bytes} bytes, found {body.size_bytes} announced")
-        total_bytes = body.size_bytes if body.size_bytes is not None else expected_bytes
-        received = yield from _write(body, part, total_bytes, limit_bytes, Hashes(algorithms))
-    if body.size_bytes is not None and received.size_bytes < body.size_bytes:
-        raise UnreachableError(f"the body ended after {received.size_bytes} of {body.size_bytes} bytes")
-    if expected_bytes is not None and received.size_bytes != expected_bytes:
-        raise VerificationError(f"expected {expected_bytes} bytes, found {received.size_bytes}")
-    return received
-
-
-@contextmanager
-def open_source(source: str) -> Iterator[Body]:
-    """The body behind a source.
-
-    Raises:
-        UnreachableError: it cannot be opened.
-    """
-    if source.startswith("package:"):
-        with _open_packaged(source.removeprefix("package:")) as body:
-            yield body
-    else:
-        with _open_http(source) as body:
-            yield body
-
-
-def _write(
-    body: Body, part: Path, total_bytes: int | None, limit_bytes: int | None, hashes: Hashes
-) -> Generator[Progress, None, Received]:
-    limits = [limit for limit in (total_bytes, limit_bytes) if limit is not None]
-    done_bytes = 0
-    with _part_file(part) as descriptor:
-        for chunk in body.chunks:
-            done_bytes += len(chunk)
-            if limits and done_bytes > min(limits):
-                raise VerificationError(f"expected at most {min(limits)} bytes, found more")
-            _write_all(descriptor, chunk, part)
-            hashes.update(chunk)
-            yield done_bytes, total_bytes
-        with disk_errors(part):
-            os.fsync(descriptor)
-    return Received(done_bytes, hashes.digests())
-
-
-@contextmanager
-def _part_file(part: Path) -> Iterator[int]:
-    with disk_errors(part):
-        part.parent.mkdir(parents=True, exist_ok=True)
-        descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | getattr(os, "O_BINARY", 0), 0o644)
-    try:
-        yield descriptor
-    finally:
-        os.close(descriptor)
-
-
-def _write_all(descriptor: int, chunk: bytes, part: Path) -> None:
-    rest = memoryview(chunk)
-    try:
-        with disk_errors(part):
-            while rest:
-                rest = rest[os.write(descriptor, rest) :]
-    except BaseException:
-        if rest:  # a full disk needs the room back; Ctrl-C between two chunks leaves the part as it is
-            part.unlink(missing_ok=True)
-        raise
-
-
-@contextmanager
-def _open_http(url: str) -> Iterator[Body]:
     import requests
 
-    # identity: a body that is compressed on the way has neither the length nor the hash of the file.
-    headers = {"Accept-Encoding": "identity", "User-Agent": f"dlcat/{_version()}"}
     try:
-        response = requests.get(url, headers=headers, stream=True, timeout=(CONNECT_SECONDS, READ_SECONDS))
-    except requests.RequestException as error:
-        raise UnreachableError(_reason(error)) from error
-    with response:
-        if response.status_code != 200:
-            raise UnreachableError(f"HTTP {response.status_code} {response.reason}".rstrip())
-        length = response.headers.get("Content-Length", "")
-        yield Body(int(length) if length.isdecimal() else None, _http_chunks(response))
-
-
-def _http_chunks(response: requests.Response) -> Iterator[bytes]:
-    from urllib3.exceptions import HTTPError
-
+        response = session.get(
+            url,
+            headers={"Accept-Encoding": "identity", "User-Agent": f"dlcat/{version()}", **asked.headers()},
+            auth=authentication,
+            stream=True,
+            timeout=(CONNECT_SECONDS, READ_SECONDS),
+        )
+    except (requests.RequestException, ValueError) as error:  # ValueError: a URL that cannot be one
+        raise SourceError(reason(error), _patience(error)) from error
     try:
-        # Not decoded: a server that labels a .gz file as encoded still means the file.
-        yield from response.raw.stream(CHUNK_BYTES, decode_content=False)
-    except (HTTPError, OSError) as error:
-        raise UnreachableError(_reason(error)) from error
+        wait_seconds = retry_after_seconds(response.headers, time())
+        yield Response(response, read_answer(response.status_code, response.reason, response.headers, wait_seconds))
+    finally:
+        response.close()
 
 
-def _reason(error: Exception) -> str:
-    """The one sentence that matters in a chain of network errors."""
-    from requests import exceptions
-    from urllib3.exceptions import IncompleteRead, ReadTimeoutError
+def packaged_path(name: str) -> Path:
+    """The file NAME/path inside an installed package, found without importing the package.
 
-    chain: list[BaseException] = [error]
-    while (inner := _inner(chain[-1])) is not None and inner not in chain:
-        chain.append(inner)
-    for link in chain:
-        if isinstance(link, IncompleteRead) and link.expected is not None:
-            return f"the body ended after {link.partial} of {link.partial + link.expected} bytes"
-        if isinstance(link, exceptions.ConnectTimeout):
-            return f"no connection within {CONNECT_SECONDS} s"
-        if isinstance(link, exceptions.ReadTimeout | ReadTimeoutError):
-            return f"no byte for {READ_SECONDS} s"
-    deepest = chain[-1]
-    return (getattr(deepest, "strerror", None) or str(deepest) or type(deepest).__name__).strip()
-
-
-def _inner(error: BaseException) -> BaseException | None:
-    """The error that another was raised for: its cause, or what the network libraries wrapped in its arguments."""
-    wrapped = getattr(error, "reason", None)
-    candidates = (wrapped, *error.args, error.__cause__, error.__context__)
-    return next((each for each in candidates if isinstance(each, BaseException)), None)
-
-
-@contextmanager
-def _open_packaged(name: str) -> Iterator[Body]:
-    path = _packaged_path(name)
-    with disk_errors(path), open(path, "rb") as stream:
-        yield Body(path.stat().st_size, iter(lambda: stream.read(CHUNK_BYTES), b""))
-
-
-def _packaged_path(name: str) -> Path:
-    """The file NAME/path inside an installed package, found without importing the package."""
+    Raises:
+        SourceError: no such package, or no such file in it.
+    """
     from importlib.util import find_spec
 
     package, _, inside = name.partition("/")
@@ -204,20 +113,72 @@ def _packaged_path(name: str) -> Path:
     except (ImportError, ValueError):  # the parent of a dotted name is missing
         spec = None
     if spec is None or not spec.submodule_search_locations:
-        raise UnreachableError(f"the Python package {package!r} is not installed")
+        raise SourceError(f"the Python package {package!r} is not installed", FINAL)
     folder = Path(next(iter(spec.submodule_search_locations))).resolve()
     path = (folder / inside).resolve()
     if not path.is_relative_to(folder):
-        raise UnreachableError(f"{inside!r} leads out of the package {package!r}")
+        raise SourceError(f"{inside!r} leads out of the package {package!r}", FINAL)
     if not path.is_file():
-        raise UnreachableError(f"the Python package {package!r} holds no file {inside!r}")
+        raise SourceError(f"the Python package {package!r} holds no file {inside!r}", FINAL)
     return path
 
 
-def _version() -> str:
-    from importlib.metadata import PackageNotFoundError, version
+def reason(error: Exception) -> str:
+    """The one sentence that matters in a chain of network errors."""
+    from requests import exceptions
+    from urllib3.exceptions import IncompleteRead, ReadTimeoutError
+
+    chain = _chain(error)
+    for link in chain:
+        if isinstance(link, IncompleteRead) and link.expected is not None:
+            return f"the body ended after {link.partial} of {link.partial + link.expected} bytes"
+        if isinstance(link, exceptions.ConnectTimeout):
+            return f"no connection within {CONNECT_SECONDS} s"
+        if isinstance(link, exceptions.ReadTimeout | ReadTimeoutError):
+            return f"no byte for {READ_SECONDS} s"
+        if isinstance(link, exceptions.TooManyRedirects):
+            return "it redirects in a circle"
+    deepest = chain[-1]
+    return (getattr(deepest, "strerror", None) or str(deepest) or type(deepest).__name__).strip()
+
+
+def version() -> str:
+    """The version of dlcat that is installed."""
+    from importlib.metadata import PackageNotFoundError
+    from importlib.metadata import version as installed
 
     try:
-        return version("dlcat")
+        return installed("dlcat")
     except PackageNotFoundError:  # run from a checkout that is not installed
         return "0"
+
+
+def _patience(error: Exception) -> Any:
+    """Certificates, proxies, redirects and URLs do not mend themselves; a host that is not there hardly does."""
+    from requests import exceptions
+
+    final = (exceptions.SSLError, exceptions.ProxyError, exceptions.TooManyRedirects, exceptions.InvalidURL)
+    if isinstance(error, final) or not isinstance(error, exceptions.ConnectionError | exceptions.Timeout):
+        return FINAL
+    refused = any(isinstance(link, ConnectionRefusedError) or _is_unknown_host(link) for link in _chain(error))
+    return BRIEF if refused or isinstance(error, exceptions.ConnectTimeout) else PASSING
+
+
+def _is_unknown_host(error: BaseException) -> bool:
+    import socket
+
+    return isinstance(error, socket.gaierror)
+
+
+def _chain(error: BaseException) -> list[BaseException]:
+    """The error, and what it was raised for: its cause, or what the network libraries wrapped in its arguments."""
+    chain = [error]
+    while (inner := _inner(chain[-1])) is not None and inner not in chain:
+        chain.append(inner)
+    return chain
+
+
+def _inner(error: BaseException) -> BaseException | None:
+    wrapped = getattr(error, "reason", None)
+    candidates = (wrapped, *error.args, error.__cause__, error.__context__)
+    return next((each for each in candidates if isinstance(each, BaseException)), None)

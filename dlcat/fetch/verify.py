@@ -10,6 +10,7 @@ from dlcat.errors import DiskError
 from dlcat.fetch.accept import new_receipt, verified
 from dlcat.fetch.identity import algorithms, hash_file, strongest
 from dlcat.fetch.records import Failed, Missing, Record, moved
+from dlcat.fetch.slices import slices, verify_slices
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -27,15 +28,17 @@ def verify(dataset: Dataset, store: Store) -> Iterator[Record]:
     Raises:
         DiskError: a file cannot be read.
     """
-    there = [artifact for artifact in dataset.artifacts if _is_known(dataset, artifact, store)]
-    if not there:
+    there = [artifact for artifact in dataset.artifacts if is_known(dataset, artifact, store)]
+    if not there and not slices(dataset, store):
         yield from (Missing(artifact.file, artifact.size) for artifact in dataset.selected())
     for artifact in there:
         yield from _verify_artifact(dataset, artifact, store)
     yield from _verify_tree(dataset, there, store)
+    yield from verify_slices(dataset, store)
 
 
-def _is_known(dataset: Dataset, artifact: Artifact, store: Store) -> bool:
+def is_known(dataset: Dataset, artifact: Artifact, store: Store) -> bool:
+    """Whether the artifact is, or once was, in the store."""
     return store.artifact_path(dataset, artifact).exists() or store.receipt(dataset, artifact) is not None
 
 

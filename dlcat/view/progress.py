@@ -6,7 +6,20 @@ import sys
 from typing import TYPE_CHECKING, Any, TextIO
 
 from dlcat import units
-from dlcat.fetch.records import Failed, Installed, Missing, Moved, Skipped, Started, Tried, Unpacked, Verified, Waiting
+from dlcat.fetch.records import (
+    Failed,
+    Installed,
+    Missing,
+    Moved,
+    Pausing,
+    Salvaged,
+    Skipped,
+    Started,
+    Tried,
+    Unpacked,
+    Verified,
+    Waiting,
+)
 from dlcat.view.page import clean
 from dlcat.view.tables import SHARES
 
@@ -161,8 +174,11 @@ def _said(record: Record) -> str:
     match record:
         case Waiting(dataset):
             return f"{dataset}: another process is at work on it, waiting"
-        case Started(_, artifact, size_bytes, source):
-            return f"{artifact}: {units.size(size_bytes)} from {source}"
+        case Started(_, artifact, size_bytes, source, there_bytes):
+            resumed = f", {units.size(there_bytes)} of it here already" if there_bytes else ""
+            return f"{artifact}: {units.size(size_bytes)} from {source}{resumed}"
+        case Pausing(artifact, source, seconds):
+            return f"{artifact}: trying {source} again in {units.duration(seconds)}"
         case Moved(artifact, done_bytes, None, step):
             return f"{artifact}: {_DOING[step]}, {units.size(done_bytes)}"
         case Moved(artifact, done_bytes, total_bytes, step):
@@ -174,6 +190,8 @@ def _said(record: Record) -> str:
             return f"{record.artifact}: {_proof(record)}"
         case Failed(artifact, expected, found):
             return f"{artifact}: expected {expected}, found {found}"
+        case Salvaged(artifact, sound_bytes, size_bytes):
+            return f"{artifact}: {units.size(sound_bytes)} of {units.size(size_bytes)} are sound and stay"
         case Missing(artifact, size_bytes):
             return f"{artifact}: missing, {units.size(size_bytes)}"
         case Skipped(artifact, reason):

@@ -47,7 +47,7 @@ FAULTS: dict[str, tuple[dict[str, Any], str, str]] = {
     "no artifact": ({"artifacts": []}, "artifacts", "at least 1 item"),
     "unknown domain": ({"domain": "images"}, "domain", "'image', 'nlp' or 'audio', found 'images'"),
     "unknown access": ({"access": "closed"}, "access", "'open', 'by-hand' or 'gone'"),
-    "unknown unpacking": (_with(unpack="rar"), "artifacts[0].unpack", "'none', 'gz', 'bz2', 'zip' or 'tar'"),
+    "unknown unpacking": (_with(unpack="rar"), "artifacts[0].unpack", "'none', 'gz', 'bz2', 'xz', 'zst', 'zip' or 'tar'"),
     "reader without a name": ({"reader": {"inside": "x"}}, "reader.name", "expected this key"),
     "unknown split": (_with(split="trian"), "artifacts[0].split", "no split named 'trian'; did you mean 'train'?"),
     "unknown part": (_with(part="x"), "artifacts[0].part", "no part named 'x'; none is known"),

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from dlcat.catalog.validate import HASH_DIGITS
 from dlcat.errors import DiskError
-from dlcat.fetch.identity import CHUNK_BYTES, STRENGTH, algorithms, hash_file, promise, strongest
+from dlcat.fetch.identity import CHUNK_BYTES, STRENGTH, algorithms, hash_file, promise, strongest, tree_hash
 
 
 def run(steps):
@@ -75,3 +78,53 @@ def test_a_file_hashes_to_what_its_bytes_hash_to(tmp_path: Path, size):
 def test_a_file_that_cannot_be_read_is_a_disk_error(tmp_path: Path):
     with pytest.raises(DiskError, match="nowhere"):
         run(hash_file(tmp_path / "nowhere", ("sha256",)))
+
+
+def row(path, content=b""):
+    return path, len(content), f"sha256:{hashlib.sha256(content).hexdigest()}"
+
+
+TREE = [row("b/2", b"two"), row("a", b"one"), row("b/10"), row("B"), row("\udcff")]
+
+
+def test_a_tree_hash_does_not_depend_on_the_order_in_the_archive():
+    assert tree_hash(TREE) == tree_hash(reversed(TREE))
+
+
+@pytest.mark.parametrize(
+    "other",
+    [TREE[1:], [*TREE, row("c")], [row("b/2", b"2wo"), *TREE[1:]], [row("b/3", b"two"), *TREE[1:]], []],
+    ids=["one less", "one more", "another content", "another name", "none"],
+)
+def test_a_tree_hash_tells_whatever_changes(other):
+    assert tree_hash(other) != tree_hash(TREE)
+
+
+def test_files_are_sorted_by_the_bytes_of_their_paths():
+    lines = b"".join(
+        b"%b\0000\0%b\n" % (path, row("")[2].encode()) for path in (b"B", b"a", "\uffff".encode(), "𐀀".encode())
+    )
+    assert tree_hash(row(path) for path in ("𐀀", "a", "\uffff", "B")) == f"sha256:{hashlib.sha256(lines).hexdigest()}"
+
+
+PATHS = st.text(st.characters(exclude_characters="\0", exclude_categories=("Cs",)), min_size=1, max_size=5)
+TREES = st.dictionaries(PATHS, st.binary(max_size=3), max_size=4)
+
+
+@settings(max_examples=200, deadline=None)
+@given(one=TREES, other=TREES)
+def test_two_trees_have_one_hash_only_if_they_are_one(one, other):
+    same = tree_hash(row(*each) for each in one.items()) == tree_hash(row(*each) for each in other.items())
+    assert same == (one == other)
+
+
+def test_the_recipe_in_the_docs_gives_the_same_hash(tmp_path: Path):
+    page = Path(__file__).resolve().parents[2] / "docs" / "catalog.md"
+    (code,) = re.findall(r"```python\n(.*?)```", page.read_text(encoding="utf-8"), re.DOTALL)
+    files = {"b/2": b"two", "a": b"one", "ä/é": b""}
+    for name, content in files.items():
+        (tmp_path / "tree" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "tree" / name).write_bytes(content)
+    names: dict[str, object] = {}
+    exec(code, names)
+    assert names["tree"](tmp_path / "tree") == tree_hash(row(*each) for each in files.items())

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import gzip
+from zlib import crc32
 
 import pytest
 
 from dlcat.catalog.dataset import Member, Part, Size
 from dlcat.fetch.fetch import fetch
+from dlcat.fetch.partial import Origin, adopt
 from dlcat.fetch.plan import plan
 
 BODY = bytes(range(256)) * 5000
@@ -61,9 +63,11 @@ def test_data_by_hand_have_no_source_but_a_mirror(make_artifact, make_dataset, s
 
 
 def test_a_part_that_is_there_takes_no_new_room(dataset, store):
-    part = store.part_path(dataset, dataset.artifacts[0])
-    part.parent.mkdir(parents=True)
-    part.write_bytes(PACKED[:100])
+    artifact = dataset.artifacts[0]
+    with adopt(store.notes_path(dataset), artifact.file, ("sha256",)) as partial:
+        partial.begin(Origin("http://host", None, len(PACKED)))
+        partial.path.write_bytes(PACKED[:100])
+        partial.claim(partial.version, 0, 100, crc32(PACKED[:100]))
     made = plan(dataset, store)
     assert made.artifacts[0].state == "partial"
     assert made.artifacts[0].remaining_bytes == len(PACKED) - 100

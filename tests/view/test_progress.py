@@ -14,7 +14,9 @@ from dlcat.fetch.records import (
     Installed,
     Missing,
     Moved,
+    Pausing,
     Record,
+    Salvaged,
     Skipped,
     Started,
     Tried,
@@ -26,6 +28,8 @@ from dlcat.view.progress import FetchProgress, TrainProgress, epoch_line, senten
 
 FILE = "train.gz"
 RECORDS = [
+    Pausing(FILE, "http://one", 3.0),
+    Salvaged(FILE, 1000, 2000),
     Waiting("mnist", Path("cache/.locks/mnist.lock")),
     Started("mnist", FILE, 1000, "http://one"),
     Moved(FILE, 400, 1000),

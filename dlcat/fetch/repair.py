@@ -1,0 +1,58 @@
+"""Damage in the store mended at its price: of a file the wrong blocks, of an unpacked tree the wrong files."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from dlcat.fetch.fetch import Order, claimed, fulfil
+from dlcat.fetch.network import Network
+from dlcat.fetch.partial import salvage
+from dlcat.fetch.records import Failed, Salvaged
+from dlcat.fetch.verify import is_known, verify
+
+if TYPE_CHECKING:
+    from collections.abc import Generator
+
+    from dlcat.catalog.dataset import Artifact, Dataset
+    from dlcat.fetch.records import Record
+    from dlcat.fetch.store import Store
+
+
+def repair(
+    dataset: Dataset, store: Store, *, mirror: tuple[str, ...] = (), network: Network | None = None
+) -> Generator[Record, None, None]:
+    """Verify what the store holds of a dataset, and mend what is wrong; yields what `verify` and `fetch` do.
+
+    Raises:
+        DlcatError: as `fetch`, where something must be brought again.
+    """
+    known = [artifact for artifact in dataset.artifacts if is_known(dataset, artifact, store)]
+    failed = set()
+    for record in verify(dataset, store):
+        yield record
+        if isinstance(record, Failed):
+            failed.add(record.artifact)
+    if failed:
+        lock = yield from claimed(dataset, store)
+        try:
+            for artifact in known:
+                if artifact.file in failed:
+                    yield from _salvage(dataset, artifact, store)
+        finally:
+            lock.release()
+        yield from fulfil(Order(dataset, store, known, mirror, network=network or Network()))
+
+
+def _salvage(dataset: Dataset, artifact: Artifact, store: Store) -> Generator[Salvaged, None, None]:
+    """Keep the sound blocks of a damaged file, where it is known what they are."""
+    path, receipt, blocks = (
+        store.artifact_path(dataset, artifact),
+        store.receipt(dataset, artifact),
+        store.blocks(dataset, artifact),
+    )
+    if receipt is None or receipt.sound or blocks is None or blocks.sha256 != receipt.checksums["sha256"]:
+        return
+    sound_bytes = salvage(
+        store.notes_path(dataset), artifact.file, path, blocks.crc32s, receipt.source, receipt.size_bytes
+    )
+    yield Salvaged(artifact.file, sound_bytes, receipt.size_bytes)

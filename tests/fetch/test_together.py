@@ -1,0 +1,58 @@
+"""Streams side by side: every record of each in its order, errors at the end, and no stream left running."""
+
+from __future__ import annotations
+
+from threading import Barrier, Event
+
+import pytest
+
+from dlcat.fetch.together import together
+
+
+def numbers(name, count, error=None):
+    for number in range(count):
+        yield name, number
+    if error is not None:
+        raise error
+
+
+@pytest.mark.parametrize("at_once", [1, 2, 9])
+def test_every_record_comes_in_the_order_of_its_stream(at_once):
+    found = list(together([numbers(name, 50) for name in "abc"], at_once, lambda: None))
+    for name in "abc":
+        assert [number for stream, number in found if stream == name] == list(range(50))
+
+
+@pytest.mark.parametrize("at_once", [1, 2, 9])
+def test_a_stream_that_fails_does_not_stop_the_others(at_once):
+    found = []
+    streams = [numbers("a", 3, ValueError("first")), numbers("b", 30)]
+    with pytest.raises(ValueError, match="first"):
+        found.extend(together(streams, at_once, lambda: pytest.fail("no reason")))
+    assert ("b", 29) in found
+
+
+def test_streams_run_at_the_same_time():
+    barrier = Barrier(3, timeout=10)
+
+    def meeting():
+        barrier.wait()
+        yield "met"
+
+    assert list(together([meeting() for _ in range(3)], 3, lambda: None)) == ["met"] * 3
+
+
+def test_a_reader_that_goes_away_ends_them_all():
+    stop, closed = Event(), []
+
+    def endless(name):
+        try:
+            while not stop.wait(0.001):
+                yield name
+        finally:
+            closed.append(name)
+
+    stream = together([endless("a"), endless("b")], 2, stop.set)
+    next(stream)
+    stream.close()
+    assert sorted(closed) == ["a", "b"]
