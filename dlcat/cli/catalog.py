@@ -1,7 +1,5 @@
 """Catalog commands: list, show, and catalog schema and check."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -103,7 +101,7 @@ def check(
         out.text(f"{path}: {len(found)} datasets, {artifacts} artifacts, no fault")
 
 
-def _listed(dataset: Dataset, installed: bool) -> dict[str, Any]:
+def _listed(dataset: "Dataset", installed: bool) -> dict[str, Any]:
     return {
         "name": dataset.name,
         "title": dataset.title,
@@ -120,7 +118,7 @@ def _listed(dataset: Dataset, installed: bool) -> dict[str, Any]:
     }
 
 
-def _shown(dataset: Dataset, states: Any) -> dict[str, Any]:
+def _shown(dataset: "Dataset", states: Any) -> dict[str, Any]:
     from dataclasses import asdict
 
     content = {"name": dataset.name, **asdict(dataset)}

@@ -1,7 +1,5 @@
 """Data commands: plan, fetch, verify, import, cache."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -47,16 +45,42 @@ def fetch(
     mirror: Mirrors = None,
     part: Parts = None,
     force: Annotated[bool, typer.Option("--force", help="Fetch again what is there already.")] = False,
+    only: Annotated[
+        list[str] | None, typer.Option(help="Only files inside whose path matches: 'images/000/*'. May be repeated.")
+    ] = None,
+    split: Annotated[str | None, typer.Option(help="Only the files of this split.")] = None,
+    sample: Annotated[int | None, typer.Option(min=1, help="So many files of every archive.")] = None,
+    frozen: Annotated[bool, typer.Option("--frozen", help="Only the bytes that dlcat.lock has.")] = False,
+    connections: Annotated[int, typer.Option(min=1, max=16, help="Connections to one host at once.")] = 4,
+    jobs: Annotated[int, typer.Option(min=1, max=16, help="Files at once.")] = 3,
+    limit: Annotated[str | None, typer.Option(help="Bytes per second for everything together: 5MB/s, 500k.")] = None,
+    retries: Annotated[int, typer.Option(min=0, help="How often to come back to a source that gave nothing new.")] = 4,
     json: Json = False,
     catalog: Catalogs = None,
     cache: Cache = None,
 ) -> None:
-    """Download datasets, verify every byte and unpack them."""
+    """Download datasets, verify every byte and unpack them; what broke off is gone on with."""
+    from dlcat.errors import UsageError
+    from dlcat.fetch.hosts import parse_rate
+
+    if (force or frozen) and (only or split or sample):
+        raise UsageError("--force and --frozen are about whole files; --only, --split and --sample ask for some inside")
     place = out.workspace(catalog, cache)
     datasets = [place.catalog[name] for name in names]
+    network = place.network(
+        connections=connections,
+        jobs=jobs,
+        limit_bytes_per_second=None if limit is None else parse_rate(limit),
+        retries=retries,
+    )
+    wanted: dict[str, Any] = {"mirrors": tuple(mirror or ()), "parts": tuple(part or ()), "network": network}
+    slicing: dict[str, Any] = {"only": tuple(only or ()), "split": split, "sample": sample}
     done: list[dict[str, Any]] = []
     for dataset in datasets:
-        records = out.draw(place.fetch(dataset, mirrors=tuple(mirror or ()), parts=tuple(part or ()), force=force))
+        if any(slicing.values()):
+            records = out.draw(place.fetch_slice(dataset, **slicing, **wanted))
+        else:
+            records = out.draw(place.fetch(dataset, force=force, frozen=frozen, **wanted))
         done.append({"name": dataset.name, "path": str(place.store.data_path(dataset)), "records": records})
     if json:
         out.document({"datasets": [entry | {"records": _records(entry["records"])} for entry in done]})
@@ -68,6 +92,8 @@ def fetch(
 @app.command(rich_help_panel=DATA)
 def verify(
     names: Annotated[list[str] | None, typer.Argument(help="The datasets; everything in the cache by default.")] = None,
+    repair: Annotated[bool, typer.Option("--repair", help="Mend what is wrong: wrong blocks, wrong files.")] = False,
+    mirror: Mirrors = None,
     json: Json = False,
     catalog: Catalogs = None,
     cache: Cache = None,
@@ -79,13 +105,16 @@ def verify(
 
     place = out.workspace(catalog, cache)
     datasets = [place.catalog[name] for name in names or [n for n in place.store.names() if n in place.catalog]]
-    found = [(dataset.name, record) for dataset in datasets for record in out.draw(check(dataset, place.store))]
+    found = []
+    for dataset in datasets:
+        steps = place.repair(dataset, mirrors=tuple(mirror or ())) if repair else check(dataset, place.store)
+        found += [(dataset.name, record) for record in out.draw(steps)]
     if json:
         out.document({"verified": [{"dataset": name, **_records([record])[0]} for name, record in found]})
     failed = [f"{name}/{record.artifact}" for name, record in found if isinstance(record, Failed)]
-    if failed:
+    if failed and not repair:
         again = " ".join(sorted({name.partition("/")[0] for name in failed}))
-        raise VerificationError(f"not what they should be: {', '.join(failed)}", hint=f"dlcat fetch {again}")
+        raise VerificationError(f"not what they should be: {', '.join(failed)}", hint=f"dlcat verify --repair {again}")
     sound = sum(isinstance(record, Verified) for _, record in found)
     if names and not sound:
         missing = sorted({name for name, record in found if isinstance(record, Missing)})

@@ -28,6 +28,11 @@ def text(content: str) -> None:
     sys.stdout.write(content if content.endswith("\n") else f"{content}\n")
 
 
+def warning(content: str) -> None:
+    """Print what the user should know although the command goes on."""
+    print(f"warning: {content}", file=sys.stderr)
+
+
 def console() -> Console | None:
     """What draws on stdout, or None where it is a pipe or a file."""
     from dlcat.view import page

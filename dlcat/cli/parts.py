@@ -1,7 +1,5 @@
 """Parts commands: recipes, options, cost."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -76,9 +74,8 @@ def recipes_check(
     """Check recipes: keys, names, options, and that the network can be built."""
     place = out.workspace(catalog, None)
     for name in names:
-        recipe = place.recipe(name)
-        place.trainable(recipe)
-        out.text(f"{name}: no fault, {place.cost(recipe).parameters:,} parameters")
+        _, cost = place.trainable(place.recipe(name))
+        out.text(f"{name}: no fault, {cost.parameters:,} parameters")
 
 
 @app.command(rich_help_panel=PARTS)
@@ -106,10 +103,13 @@ def options(
         if family in (None, noun)
         for name in sorted(members)
     ]
+    broken = [text for noun, members in families.items() if family in (None, noun) for text in members.broken]
     if json:
-        out.document({"options": found})
-    else:
-        out.text(parts.options(found, out.console()))
+        out.document({"options": found, "broken": broken})
+        return
+    out.text(parts.options(found, out.console()))
+    for text in broken:
+        out.warning(text)
 
 
 @app.command(rich_help_panel=PARTS)

@@ -1,7 +1,5 @@
 """Training commands: train, eval, predict, runs, report."""
 
-from __future__ import annotations
-
 import shlex
 import sys
 from pathlib import Path
@@ -13,6 +11,8 @@ from dlcat.cli import out
 from dlcat.cli.app import TRAINING, Cache, Catalogs, Device, Json, Mirrors, Overrides, app
 
 if TYPE_CHECKING:
+    from dlcat.cost import Cost
+    from dlcat.recipe import Recipe
     from dlcat.run import Run
     from dlcat.train.session import Started
     from dlcat.workspace import Workspace
@@ -43,14 +43,14 @@ def train(
 
     place = out.workspace(catalog, cache)
     checked = place.recipe(recipe, tuple(set_ or ()))
-    dataset = place.trainable(checked)
+    dataset, cost = place.trainable(checked)
     if dry_run:
-        _dry_run(place, checked, json)
+        _dry_run(checked, cost, json)
         return
     out.draw(place.install(dataset, mirrors=tuple(mirror or ())))
     command = _command(recipe, set_, device)
     with TrainProgress(sys.stderr, unit="images") as progress:
-        for event in place.train(checked, device=device, folder=out_, command=command):
+        for event in place.train(checked, cost, device=device, folder=out_, command=command):
             match event:
                 case Started():
                     _introduce(event)
@@ -84,7 +84,7 @@ def eval_(
     found = _find(place, run, out_)
     recipe = place.recipe(str(found.recipe_path))
     built, statistics, _ = session.restore(recipe, found, device)
-    dataset = place.trainable(recipe)
+    dataset = place.catalog[recipe.dataset]
     out.draw(place.install(dataset))
     measured = session.evaluate(built, resident(place.examples(dataset, split), None, built.device, statistics))
     if json:
@@ -149,28 +149,24 @@ def report(
         out.text(str(_report(found, html)))
 
 
-def _find(place: Workspace, name: str, folder: Path | None) -> Run:
+def _find(place: "Workspace", name: str, folder: Path | None) -> "Run":
     from dlcat import run
 
     return run.find(folder or place.locations.runs, name)
 
 
-def _report(run: Run, path: Path | None = None) -> Path:
-    from dlcat.errors import DiskError
+def _report(run: "Run", path: Path | None = None) -> Path:
+    from dlcat.run import writing
     from dlcat.view import report
 
+    target = path or run.report_path
     content = report.render(run)
-    if path is None:
-        run.write_text(run.report_path.name, content)
-        return run.report_path
-    try:
-        path.write_text(content, encoding="utf-8")
-    except OSError as error:
-        raise DiskError(f"{path}: cannot be written: {error.strerror}") from error
-    return path
+    with writing(target) as file:
+        file.write_text(content, encoding="utf-8")
+    return target
 
 
-def _introduce(started: Started) -> None:
+def _introduce(started: "Started") -> None:
     """One line on what is about to run, and where it is kept."""
     device = started.device
     print(
@@ -180,18 +176,17 @@ def _introduce(started: Started) -> None:
     )
 
 
-def _dry_run(place: Workspace, recipe: Any, json: bool) -> None:
+def _dry_run(recipe: "Recipe", cost: "Cost", json: bool) -> None:
     from dataclasses import asdict
 
     from dlcat.train import experiment
 
     resolved = experiment.resolve(recipe)
-    price = place.cost(resolved)
     if json:
-        out.document({"recipe": resolved.plain(), "cost": asdict(price)})
+        out.document({"recipe": resolved.plain(), "cost": asdict(cost)})
     else:
         out.text(
-            f"{resolved.to_yaml()}# {price.parameters:,} parameters, {price.macs:,} multiply-accumulates per example"
+            f"{resolved.to_yaml()}# {cost.parameters:,} parameters, {cost.macs:,} multiply-accumulates per example"
         )
 
 
@@ -201,6 +196,6 @@ def _command(recipe: str, overrides: list[str] | None, device: str) -> str:
     return shlex.join([*words, *(("--device", device) if device != "auto" else ())])
 
 
-def _summary(run: Run) -> dict[str, Any]:
+def _summary(run: "Run") -> dict[str, Any]:
     summary: dict[str, Any] = {"run": str(run.path), "finished": run.finished}
     return summary | ({"result": run.result()} if run.finished else {"epochs": len(run.epochs())})

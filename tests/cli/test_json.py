@@ -23,6 +23,7 @@ DOCUMENTS: dict[str, tuple[tuple[str, ...], str]] = {
     "fetch": (("fetch", "digits", "--json"), "datasets"),
     "verify": (("verify", "digits", "--json"), "verified"),
     "cache ls": (("cache", "ls", "--json"), "datasets"),
+    "doctor": (("doctor", "--json"), "checks"),
     "recipes list": (("recipes", "list", "--json"), "recipes"),
     "options": (("options", "--json"), "options"),
     "options of one family": (("options", "norm", "--json"), "options"),

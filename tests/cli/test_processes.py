@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import mmap
 import os
 import signal
 import subprocess
@@ -99,3 +100,85 @@ def test_a_folder_with_a_catalog_is_a_workspace(
     out, _ = process.communicate(timeout=60)
     assert [dataset["name"] for dataset in json.loads(out)["datasets"]] == ["mine"]
     assert sorted(path.name for path in tmp_path.iterdir()) == ["cache", "catalog.yaml"]
+
+
+WRITTEN = (
+    "recipe.yaml",
+    "inputs.json",
+    "environment.json",
+    "metrics.jsonl",
+    "weights.safetensors",
+    "errors.npz",
+    "result.json",
+    "report.html",
+)
+"""A run's files in the order in which they are written."""
+
+# Without bytecode, which Python 3.11 cuts at the limit, does not notice, and cannot read the next time.
+LIMITED = """
+import contextlib, io, json, resource
+from dlcat.cli import run
+told = []
+for limit_bytes, arguments in {cases!r}:
+    resource.setrlimit(resource.RLIMIT_FSIZE, (limit_bytes, resource.RLIM_INFINITY))
+    with contextlib.redirect_stdout(io.StringIO()) as out, contextlib.redirect_stderr(io.StringIO()) as err:
+        code = run(arguments)
+    told.append((code, out.getvalue(), err.getvalue()))
+print(json.dumps(told))
+"""
+
+
+def _training(epochs: int, folder: Path) -> list[str]:
+    return ["train", "digits_quickstart", "--set", f"train.epochs={epochs}", "--device", "cpu", "--out", str(folder)]
+
+
+def _refused_at(name: str, reason: str, folder: Path, told: tuple[int, str, str]) -> Run:
+    """The run in the folder, known to have stopped at that file, to have said so, and to hold what came before whole."""
+    code, out, err = told
+    (path,) = folder.iterdir()
+    assert (code, out) == (7, "")
+    assert f"error: {path / name}: {reason}\nhint: free some space" in err
+    assert not [word for word in ("Traceback", "fault", "Exception") if word in err]
+    log = {"metrics.jsonl"} if name == "metrics.jsonl" else set()
+    assert {found.name for found in path.iterdir()} == {*WRITTEN[: WRITTEN.index(name)], *log}
+    run = Run(path)
+    assert run.finished == (name == "report.html")
+    return run
+
+
+def test_a_file_of_a_run_that_would_be_too_large_ends_the_training_with_7(
+    python: Callable[..., str], place: Workspace, tmp_path: Path
+) -> None:
+    for split in ("train", "test"):
+        place.examples(
+            place.catalog["digits"], split
+        )  # so that these arrays are written, and nothing but the run is left
+    limits = {"recipe.yaml": 100, "metrics.jsonl": 800, "weights.safetensors": 100_000}
+    cases = [(limit, _training(4, tmp_path / name)) for name, limit in limits.items()]
+    told = json.loads(python(LIMITED.format(cases=cases), PYTHONDONTWRITEBYTECODE="1"))
+    reason = "the file would be larger than is allowed here"
+    runs = [_refused_at(name, reason, tmp_path / name, said) for name, said in zip(limits, told, strict=True)]
+    lines = (runs[1].path / "metrics.jsonl").read_text()
+    assert lines.endswith("}\n")
+    assert 400 < len(lines) <= 800
+    assert len(runs[1].epochs()) == lines.count("\n") == 2
+    assert len(runs[2].epochs()) == 4
+
+
+@pytest.mark.slow
+def test_a_disk_that_is_full_at_a_file_of_a_run_ends_the_training_with_7(
+    python: Callable[..., str], command: Callable[..., Any], place: Workspace, tmp_path: Path, small_disk: Any
+) -> None:
+    assert command(*_training(1, tmp_path / "whole")).code == 0
+    (whole,) = (tmp_path / "whole").iterdir()
+    pages = [-((whole / name).stat().st_size // -mmap.PAGESIZE) for name in WRITTEN]
+    room = {name: sum(pages[: number + 1]) - 1 for number, name in enumerate(WRITTEN)}
+    stops = ("environment.json", "metrics.jsonl", "weights.safetensors", "errors.npz", "report.html")
+    disks = {name: small_disk(room[name]) for name in stops}
+    cases = [(-1, _training(1, folder)) for folder in disks.values()]
+    told = json.loads(python(LIMITED.format(cases=cases), PYTHONDONTWRITEBYTECODE="1"))
+    for (name, folder), said in zip(disks.items(), told, strict=True):
+        run = _refused_at(name, "no space left", folder, said)
+        assert len(run.epochs()) == (WRITTEN.index(name) > WRITTEN.index("metrics.jsonl"))
+        for kept in WRITTEN[: WRITTEN.index(name)]:
+            assert (run.path / kept).stat().st_size > 0

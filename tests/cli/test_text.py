@@ -26,7 +26,7 @@ def test_help_shows_the_commands_in_four_groups(command: Command) -> None:
     said = command("--help").out
     places = [said.index(f"─ {group} ") for group in ("Catalog", "Data", "Parts", "Training")]
     assert places == sorted(places)
-    for name in ("list", "show", "plan", "fetch", "verify", "import", "cache", "recipes", "options", "cost", "train",
+    for name in ("list", "show", "plan", "fetch", "verify", "import", "cache", "accept", "lock", "doctor", "recipes", "options", "cost", "train",
                  "eval", "predict", "runs", "report"):  # fmt: skip
         assert re.search(rf"│ {name} ", said)
     assert "130 interrupted" in said
