@@ -98,9 +98,10 @@ def train(recipe: str, *, overrides: tuple[str, ...] = (), device: str = "auto",
 
     place = workspace.here()
     checked = place.recipe(recipe, overrides)
-    for _ in place.install(place.trainable(checked), mirrors=mirrors):
+    dataset, cost = place.trainable(checked)
+    for _ in place.install(dataset, mirrors=mirrors):
         pass
-    finished = [event for event in place.train(checked, device=device) if isinstance(event, Finished)]
+    finished = [event for event in place.train(checked, cost, device=device) if isinstance(event, Finished)]
     run = finished[-1].run
     run.write_text(run.report_path.name, report.render(run))
     return run

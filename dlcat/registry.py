@@ -3,7 +3,8 @@
 One contract for all of them. A member is a function; its name is its YAML name; its positional parameters are what
 dlcat supplies; its keyword-only parameters are the options a recipe may set; its docstring's first line describes it.
 Adding a member is writing one decorated function, here or in another package that names its module in an entry point
-(`dlcat.norms`, `dlcat.models`, ...).
+(`dlcat.norms`, `dlcat.models`, ...). Where that module cannot be imported, or breaks the contract, the family does without
+it, and says so to whoever asks for a member that is not there.
 """
 
 from __future__ import annotations
@@ -20,11 +21,14 @@ from dlcat.errors import InvalidError, nearest
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from importlib.metadata import EntryPoint
 
 Member = TypeVar("Member", bound="Callable[..., Any]")
 
 STRICT: dict[str, Any] = {"extra": "forbid", "strict": True, "use_attribute_docstrings": True}
 """How pydantic reads the dataclasses that are a schema: no unknown key, no guessing of types."""
+
+_VARIABLE = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,6 +68,7 @@ class Family:
         self.noun = noun
         self._home = home
         self._members: dict[str, Callable[..., Any]] = {}
+        self._broken: list[str] = []
         self._found = False
 
     def __call__(self, member: Member) -> Member:
@@ -90,8 +95,15 @@ class Family:
         """
         self._discover()
         if name not in self._members:
-            raise InvalidError(f"no {self.noun} named {name!r}", hint=nearest(name, self._members))
+            lines = [f"no {self.noun} named {name!r}", *self._broken]
+            raise InvalidError("\n".join(lines), hint=nearest(name, self._members))
         return self._members[name]
+
+    @property
+    def broken(self) -> tuple[str, ...]:
+        """What other packages wanted to add and could not: package, entry point and reason of each."""
+        self._discover()
+        return tuple(self._broken)
 
     def describe(self, name: str) -> str:
         """The first line of the member's docstring."""
@@ -111,7 +123,8 @@ class Family:
         from pydantic import TypeAdapter, ValidationError
 
         if choice.name not in self:
-            return {}, [("name", f"no {self.noun} named {choice.name!r}; {nearest(choice.name, self._members)}")]
+            known_names = nearest(choice.name, self._members)
+            return {}, [("name", "; ".join([f"no {self.noun} named {choice.name!r}", known_names, *self._broken]))]
         known = self.options(choice.name)
         values: dict[str, Any] = {}
         faults: list[tuple[str, str]] = []
@@ -152,7 +165,55 @@ class Family:
         from importlib.metadata import entry_points
 
         for entry_point in entry_points(group=f"dlcat.{self.noun}s"):
+            self._add(entry_point)
+
+    def _add(self, entry_point: EntryPoint) -> None:
+        """Take in what another package adds: all of it or nothing, so that nobody who does without it is stopped."""
+        before = dict(self._members)
+        try:
             entry_point.load()
+            added = [member for name, member in self._members.items() if name not in before]
+            for member in added:
+                _require_contract(member, self.options(member.__name__), next(iter(before.values()), member))
+            if not added and not any(_top(member.__module__) == _top(entry_point.module) for member in before.values()):
+                raise TypeError(f"it adds no {self.noun}; is the decorator @{self.noun} missing?")
+        except (Exception, SystemExit) as error:  # it runs what somebody else wrote
+            self._members = before
+            package = f"{entry_point.dist.name} {entry_point.dist.version}" if entry_point.dist else "a package"
+            where = f"{package}, entry point {entry_point.group}: {entry_point.name} = {entry_point.value}"
+            reason = str(error).partition("\n")[0]
+            self._broken.append(f"{where}: cannot be used: {type(error).__name__}: {reason}")
+
+
+def _require_contract(member: Callable[..., Any], options: dict[str, Option], example: Callable[..., Any]) -> None:
+    """Stop where a member cannot be called, described or checked as the example, a member of the same family, can.
+
+    Raises:
+        TypeError: it takes other positional parameters, has no docstring, or an option has no type.
+        pydantic.PydanticUserError: an option's type is none that can be checked.
+    """
+    from pydantic import TypeAdapter
+
+    supplied, expected = _supplied(member), _supplied(example)
+    if len(supplied) != len(expected) or any(parameter.kind in _VARIABLE for parameter in supplied):
+        wanted = ", ".join([*(parameter.name for parameter in expected), "*", "options"])
+        raise TypeError(f"expected {member.__name__}({wanted}), found {member.__name__}{inspect.signature(member)}")
+    if not inspect.getdoc(member):
+        raise TypeError(f"{member.__name__} has no docstring to describe it by")
+    for option in options.values():
+        if option.type is inspect.Parameter.empty:
+            raise TypeError(f"option {option.name!r} of {member.__name__} has no type")
+        TypeAdapter(option.type)
+
+
+def _supplied(member: Callable[..., Any]) -> list[inspect.Parameter]:
+    """The parameters that are no options: dlcat hands them over by position."""
+    parameters = inspect.signature(member).parameters.values()
+    return [parameter for parameter in parameters if parameter.kind is not parameter.KEYWORD_ONLY]
+
+
+def _top(module: str) -> str:
+    return module.partition(".")[0]
 
 
 def _option(parameter: inspect.Parameter, names: dict[str, Any]) -> Option:

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import json
 import os
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -90,10 +90,22 @@ class Run:
         return epochs
 
     def log(self, epoch: dict[str, Any]) -> None:
-        """Append one epoch to metrics.jsonl."""
+        """Append one epoch to metrics.jsonl, the whole line or nothing of it.
+
+        Raises:
+            DiskError: it cannot be written.
+        """
         path = self.path / "metrics.jsonl"
-        with disk_errors(path, HINT), open(path, "a", encoding="utf-8") as stream:
-            stream.write(json.dumps(epoch) + "\n")
+        with disk_errors(path, HINT):
+            whole_bytes = path.stat().st_size if path.exists() else 0
+            try:
+                with open(path, "a", encoding="utf-8") as stream:
+                    stream.write(json.dumps(epoch) + "\n")
+            except OSError as error:
+                error.filename = str(path)
+                with suppress(OSError):
+                    os.truncate(path, whole_bytes)
+                raise
 
     def write_json(self, name: str, content: dict[str, Any]) -> None:
         """Write a JSON file whole or not at all."""
@@ -101,27 +113,8 @@ class Run:
 
     def write_text(self, name: str, content: str) -> None:
         """Write a text file whole or not at all."""
-        with self.writing(name) as path:
+        with writing(self.path / name) as path:
             path.write_text(content, encoding="utf-8")
-
-    @contextmanager
-    def writing(self, name: str) -> Iterator[Path]:
-        """A path to write a file to; afterwards the file is in the run under its name, whole.
-
-        Raises:
-            DiskError: it cannot be written.
-        """
-        path = self.path / name
-        temporary = self.path / f".{os.getpid()}.{name}"
-        with disk_errors(path, HINT):
-            try:
-                yield temporary
-                os.replace(temporary, path)
-            except BaseException as error:
-                temporary.unlink(missing_ok=True)
-                if isinstance(error, OSError):
-                    error.filename = str(path)  # the name that means something to the user
-                raise
 
     def _json(self, name: str, why: str) -> dict[str, Any]:
         path = self.path / name
@@ -134,6 +127,32 @@ class Run:
         if not isinstance(content, dict):
             raise InvalidError(f"{path}: expected a JSON object, found {type(content).__name__}")
         return content
+
+
+@contextmanager
+def writing(path: Path) -> Iterator[Path]:
+    """A path to write a file to; afterwards the file is at `path`, whole. A device or a pipe is written to as it is.
+
+    Raises:
+        DiskError: it cannot be written.
+    """
+    with disk_errors(path, HINT):
+        if path.exists() and not path.is_file():
+            yield path
+            return
+        target = path.resolve()  # where a link points
+        temporary = target.with_name(f".{os.getpid()}.{target.name}")
+        try:
+            yield temporary
+            with open(temporary, "rb+") as stream:
+                os.fsync(stream.fileno())  # a disk across the network may say only here that it is full
+            os.replace(temporary, target)
+        except BaseException as error:
+            with suppress(OSError):
+                temporary.unlink()
+            if isinstance(error, OSError):
+                error.filename = str(path)  # the name that means something to the user
+            raise
 
 
 def create(runs: Path, recipe: str, seed: int, now: datetime) -> Run:

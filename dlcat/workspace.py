@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from dlcat import locations as where
 from dlcat.errors import InvalidError, UsageError
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from dlcat.catalog import Catalog, Dataset
     from dlcat.cost import Cost
+    from dlcat.fetch.network import Network
     from dlcat.fetch.records import Record
     from dlcat.fetch.store import Store
     from dlcat.locations import Locations
@@ -52,12 +53,68 @@ class Workspace:
         return Store(self.locations)
 
     def fetch(
-        self, dataset: Dataset, *, mirrors: tuple[str, ...] = (), parts: tuple[str, ...] = (), force: bool = False
+        self,
+        dataset: Dataset,
+        *,
+        mirrors: tuple[str, ...] = (),
+        parts: tuple[str, ...] = (),
+        force: bool = False,
+        frozen: bool = False,
+        network: Network | None = None,
     ) -> Iterator[Record]:
-        """Bring a dataset's files into the cache, verified and unpacked; see `dlcat.fetch.fetch`."""
+        """Bring a dataset's files into the cache, verified and unpacked; see `dlcat.fetch.fetch`.
+
+        With `frozen`, only the bytes that dlcat.lock has are taken; see `dlcat.fetch.lockfile.frozen`.
+        """
+        from dlcat.fetch import lockfile
         from dlcat.fetch.fetch import fetch
 
-        return fetch(dataset, self.store, mirror=mirrors or self.locations.mirrors, parts=parts, force=force)
+        if frozen:
+            dataset = lockfile.frozen(dataset, lockfile.read(self.locations.lockfile), parts=parts)
+        mirrors = mirrors or self.locations.mirrors
+        return fetch(dataset, self.store, mirror=mirrors, parts=parts, force=force, network=network or self.network())
+
+    def fetch_slice(
+        self,
+        dataset: Dataset,
+        *,
+        only: tuple[str, ...] = (),
+        split: str | None = None,
+        sample: int | None = None,
+        parts: tuple[str, ...] = (),
+        mirrors: tuple[str, ...] = (),
+        network: Network | None = None,
+    ) -> Iterator[Record]:
+        """Bring some of a dataset's files into the cache; see `dlcat.fetch.slice`."""
+        from dlcat.fetch.slice import fetch_slice
+
+        return fetch_slice(
+            dataset,
+            self.store,
+            only=only,
+            split=split,
+            sample=sample,
+            parts=parts,
+            mirror=mirrors or self.locations.mirrors,
+            network=network or self.network(),
+        )
+
+    def repair(self, dataset: Dataset, *, mirrors: tuple[str, ...] = ()) -> Iterator[Record]:
+        """Verify what is in the cache of a dataset and mend what is wrong; see `dlcat.fetch.repair`."""
+        from dlcat.fetch.repair import repair
+
+        return repair(dataset, self.store, mirror=mirrors or self.locations.mirrors, network=self.network())
+
+    def network(self, **limits: Any) -> Network:
+        """The network with this user's tokens and these limits; see `dlcat.fetch.network`.
+
+        Raises:
+            InvalidError: the file of tokens may be read by others, or does not say what it must.
+        """
+        from dlcat.fetch.credentials import read_tokens
+        from dlcat.fetch.network import Network
+
+        return Network(**limits, tokens=read_tokens(where.token_variables(), where.tokens_file()))
 
     def install(self, dataset: Dataset, *, mirrors: tuple[str, ...] = ()) -> Iterator[Record]:
         """Fetch the dataset's default parts unless they are there."""
@@ -65,9 +122,19 @@ class Workspace:
             yield from self.fetch(dataset, mirrors=mirrors)
 
     def examples(self, dataset: Dataset, split: str) -> Examples:
-        """One split of an installed dataset as arrays; see `dlcat.readers.prepare`."""
+        """One split of an installed dataset as arrays; see `dlcat.readers.prepare`.
+
+        Raises:
+            UsageError: only a slice of it is here, which a reader would take for the whole.
+            AccessError: its terms are not accepted yet.
+        """
+        from dlcat.fetch.slices import slices
+        from dlcat.fetch.terms import require_acceptance
         from dlcat.readers.prepare import prepare
 
+        require_acceptance(dataset)
+        if slices(dataset, self.store):
+            raise UsageError(f"only a part of {dataset.name} is here", hint=f"dlcat fetch {dataset.name}")
         return prepare(
             dataset,
             split,
@@ -95,15 +162,16 @@ class Workspace:
         return recipe.load(path, overrides=overrides, check=lambda raw: experiment.check(self.catalog, raw))
 
     def train(
-        self, recipe: Recipe, *, device: str = "auto", folder: Path | None = None, command: str = ""
+        self, recipe: Recipe, cost: Cost, *, device: str = "auto", folder: Path | None = None, command: str = ""
     ) -> Iterator[Started | Epoch | Finished]:
-        """Train a recipe on its installed dataset; see `dlcat.train.session.train`."""
+        """Train a recipe on its installed dataset, at the cost that `trainable` told; see `dlcat.train.session.train`."""
         from dlcat.train import session
 
-        dataset = self.trainable(recipe)
+        dataset = self.catalog[recipe.dataset]
         return session.train(
             recipe,
             dataset,
+            cost,
             train_examples=self.examples(dataset, "train"),
             test_examples=self.examples(dataset, "test"),
             digests=self.digests(dataset),
@@ -112,22 +180,25 @@ class Workspace:
             command=command,
         )
 
-    def trainable(self, recipe: Recipe) -> Dataset:
-        """The recipe's dataset, known to fit its network and to have what training needs, before a byte is fetched.
+    def trainable(self, recipe: Recipe) -> tuple[Dataset, Cost]:
+        """The recipe's dataset and what its network costs, known to fit each other before a byte is fetched.
 
         Raises:
+            AccessError: the dataset's terms are not accepted yet.
             InvalidError: it has no training or no test split, no classes to tell apart, no one shape for all examples, or
                 the recipe's parts do not fit it.
         """
+        from dlcat.fetch.terms import require_acceptance
+
         dataset = self.catalog[recipe.dataset]
+        require_acceptance(dataset)
         lacking = [name for name in ("train", "test") if name not in dataset.splits]
         if lacking:
             found = ", ".join(dataset.splits) or "none"
             raise InvalidError(
                 f"{recipe.at(('dataset',))}: {dataset.name} has no split named {' or '.join(lacking)}; found {found}"
             )
-        self.cost(recipe)
-        return dataset
+        return dataset, self.cost(recipe)
 
     def cost(self, recipe: Recipe) -> Cost:
         """What the recipe's network costs on its dataset's examples, without data.

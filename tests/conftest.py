@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import mmap
 import os
+import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,6 +24,8 @@ if TYPE_CHECKING:
 
 PROJECT = locations.PACKAGE.parent
 TRAINED_EPOCHS = 8
+NOBODY = 65534
+"""The user who owns nothing."""
 
 
 @dataclass(frozen=True)
@@ -96,11 +102,60 @@ def trained(place: Workspace) -> Run:
     from dlcat.view import report
 
     recipe = place.recipe("digits_quickstart", (f"train.epochs={TRAINED_EPOCHS}", "train.precision=fp32"))
-    events = list(place.train(recipe, device="cpu", command="dlcat train digits_quickstart"))
+    _, cost = place.trainable(recipe)
+    events = list(place.train(recipe, cost, device="cpu", command="dlcat train digits_quickstart"))
     assert isinstance(events[-1], Finished)
     run = events[-1].run
     run.write_text(run.report_path.name, report.render(run))
     return run
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Callable[[int], Path]]:
+    """small_disk(pages): a folder on a file system of its own with room for so many pages of files."""
+    mounted: list[Path] = []
+
+    def mount(pages: int) -> Path:
+        folder = tmp_path / f"disk{len(mounted)}"
+        folder.mkdir()
+        words = ["mount", "-t", "tmpfs", "-o", f"size={pages * mmap.PAGESIZE}", "tmpfs", str(folder)]
+        if shutil.which("mount") is None or subprocess.run(words, capture_output=True, check=False).returncode:
+            pytest.skip("no file system may be mounted here")
+        mounted.append(folder)
+        return folder
+
+    yield mount
+    for folder in mounted:
+        subprocess.run(["umount", str(folder)], check=True)
+
+
+@pytest.fixture
+def open_folder() -> Iterator[Path]:
+    """A folder that every user may enter; pytest's own are for one alone."""
+    with tempfile.TemporaryDirectory() as name:
+        os.chmod(name, 0o755)
+        yield Path(name)
+
+
+@pytest.fixture
+def unprivileged() -> Callable[[], AbstractContextManager[None]]:
+    """with unprivileged(): this process as a user who may not write everywhere. What it needs must be imported before."""
+
+    @contextmanager
+    def become() -> Iterator[None]:
+        if os.geteuid() != 0:
+            yield
+            return
+        try:
+            os.seteuid(NOBODY)
+        except OSError:
+            pytest.skip("root may write everywhere, and cannot become anybody else here")
+        try:
+            yield
+        finally:
+            os.seteuid(0)
+
+    return become
 
 
 @pytest.fixture

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+from torch.utils.flop_counter import FlopCounterMode
 
 import dlcat
 from dlcat.errors import AccessError, InvalidError, UsageError
@@ -32,6 +35,33 @@ def test_a_training_returns_its_run_with_a_report(place: Workspace, tmp_path: Pa
     assert run.path.parent == tmp_path / "runs"
     assert run.finished
     assert run.report_path.is_file()
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("train", "digits_quickstart", "--set", "train.epochs=1", "--device", "cpu"),
+        ("train", "digits_quickstart", "--dry-run"),
+        ("recipes", "check", "digits_quickstart"),
+        ("cost", "digits_quickstart"),
+        None,
+    ],
+    ids=str,
+)
+def test_the_cost_of_a_network_is_counted_once(
+    arguments: tuple[str, ...] | None,
+    command: Callable[..., Any],
+    place: Workspace,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    counted: list[FlopCounterMode] = []
+    enter = FlopCounterMode.__enter__
+    monkeypatch.setattr(FlopCounterMode, "__enter__", lambda counter: counted.append(counter) or enter(counter))
+    if arguments is None:
+        dlcat.train("digits_quickstart", overrides=("train.epochs=1",), device="cpu")
+    else:
+        assert command(*arguments).code == 0
+    assert len(counted) == 1
 
 
 def test_what_is_not_there_is_refused(place: Workspace) -> None:

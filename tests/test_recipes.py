@@ -107,6 +107,7 @@ def test_what_cannot_mean_what_it_says_is_refused_before_a_run_exists(
             session.train(
                 recipe,
                 place.catalog["digits"],
+                place.cost(place.recipe("digits_quickstart")),
                 train_examples=examples,
                 test_examples=examples,
                 digests={},

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import inspect
+import json
+import shutil
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -151,28 +153,147 @@ def test_members_are_found_in_every_module_of_the_home(
     assert sorted(package.thing) == ["one", "two"]
 
 
-def test_another_package_adds_a_member_by_an_entry_point(tmp_path: Path, python: Callable[..., str]) -> None:
-    other = tmp_path / "site"
-    info = other / "elsewhere-1.0.dist-info"
-    info.mkdir(parents=True)
-    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: elsewhere\nVersion: 1.0\n")
-    (info / "entry_points.txt").write_text("[dlcat.norms]\nany_name = elsewhere\n")
-    (other / "elsewhere.py").write_text(
-        "from torch import nn\n"
-        "from dlcat.layers.norms import norm\n\n"
-        "@norm\n"
-        "def elsewhere_norm(channels: int, *, strength: float = 2.0) -> nn.Module:\n"
-        "    '''From elsewhere.'''\n"
-        "    return nn.Identity()\n"
-    )
+@pytest.fixture
+def site(tmp_path: Path) -> Path:
+    """A folder to install packages in."""
+    folder = tmp_path / "site"
+    folder.mkdir()
+    return folder
+
+
+def _install(site: Path, package: str, source: str, entry_point: str, group: str = "dlcat.norms") -> None:
+    """A package of one module, as pip would leave it."""
+    info = site / f"{package}-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {package}\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text(f"[{group}]\n{entry_point}\n")
+    (site / f"{package}.py").write_text(source)
+
+
+ELSEWHERE = """
+from torch import nn
+from dlcat.layers.norms import norm
+
+@norm
+def elsewhere_norm(channels: int, *, strength: float = 2.0) -> nn.Module:
+    '''From elsewhere.'''
+    return nn.Identity()
+"""
+
+
+def test_another_package_adds_a_member_by_an_entry_point(site: Path, python: Callable[..., str]) -> None:
+    _install(site, "elsewhere", ELSEWHERE, "any_name = elsewhere")
     said = python(
-        f"import sys; sys.path.insert(0, {str(other)!r})\n"
+        f"import sys; sys.path.insert(0, {str(site)!r})\n"
         "from dlcat.layers.norms import norm\n"
         "from dlcat.registry import Choice\n"
-        "print(norm.describe('elsewhere_norm'), 'batch' in norm)\n"
+        "print(norm.describe('elsewhere_norm'), 'batch' in norm, norm.broken)\n"
         "print(norm.bind(Choice(name='elsewhere_norm', options={'strength': 1}))(8))\n"
     )
-    assert said.splitlines() == ["From elsewhere. True", "Identity()"]
+    assert said.splitlines() == ["From elsewhere. True ()", "Identity()"]
+
+
+def _reader(name: str, parameters: str, docstring: str = "'''Reads.'''") -> str:
+    return f"from dlcat.readers import reader\n\n@reader\ndef {name}({parameters}):\n    {docstring}\n    return 1, 2\n"
+
+
+BROKEN: dict[str, tuple[str, str, str]] = {
+    "raises": ("raise RuntimeError('so it is\\nat length')", "raises", "RuntimeError: so it is"),
+    "ends": ("raise SystemExit('usage: ends')", "ends", "SystemExit: usage: ends"),
+    "gone": ("", "gone_from_here", "ModuleNotFoundError: No module named 'gone_from_here'"),
+    "half": (_reader("half", "folder, split") + "half_done", "half", "NameError: name 'half_done' is not defined"),
+    "no_such_thing": ("", "no_such_thing:it", "AttributeError: module 'no_such_thing' has no attribute 'it'"),
+    "no_module": ("", "not a module!", "AttributeError: "),
+    "bare": ("def bare(folder, split):\n    '''Reads.'''\n", "bare:bare", "is the decorator @reader missing?"),
+    "taken": (_reader("idx", "folder, split"), "taken", "two members of family 'reader' are named 'idx'"),
+    "short": (_reader("short", "folder"), "short", "expected short(folder, split, *, options), found short(folder)"),
+    "long": (_reader("long", "folder, split, size: int = 3"), "long", "found long(folder, split, size: int = 3)"),
+    "variable": (_reader("variable", "folder, *rest"), "variable", "found variable(folder, *rest)"),
+    "loose": (_reader("loose", "folder, **rest"), "loose", "found loose(folder, **rest)"),
+    "silent": (_reader("silent", "folder, split", "pass"), "silent", "silent has no docstring"),
+    "untyped": (_reader("untyped", "folder, split, *, size=3"), "untyped", "option 'size' of untyped has no type"),
+    "mistyped": (_reader("mistyped", "folder, split, *, size: 'Sise' = 3"), "mistyped", "NameError: name 'Sise'"),
+    "odd": (_reader("odd", "folder, split, *, size: object() = 3"), "odd", "PydanticSchemaGenerationError"),
+}
+
+
+def test_what_another_package_cannot_add_is_told_and_stops_nobody(site: Path, python: Callable[..., str]) -> None:
+    for package, (source, value, _) in BROKEN.items():
+        _install(site, package, source, f"its_name = {value}", "dlcat.readers")
+    _install(site, "sound", _reader("sound", "folder, split, *, size: int = 3"), "sound = sound", "dlcat.readers")
+    said = python(
+        f"import json, sys; sys.path.insert(0, {str(site)!r})\n"
+        "from dlcat.errors import InvalidError\n"
+        "from dlcat.readers import reader\n"
+        "from dlcat.registry import Choice\n"
+        "try:\n    reader['half']\nexcept InvalidError as error:\n    told = [error.exit_code, error.message, error.hint]\n"
+        "print(json.dumps([sorted(reader), reader.broken, told, reader.check(Choice(name='half'))[1]]))\n"
+    )
+    members, broken, (code, message, hint), faults = json.loads(said)
+    assert set(members) == {*reader, "sound"}
+    assert len(broken) == len(BROKEN)
+    for package, (_, value, words) in BROKEN.items():
+        where = f"{package} 1.0, entry point dlcat.readers: its_name = {value}: cannot be used: "
+        (text,) = (line for line in broken if line.startswith(where))
+        assert words in text
+        assert "\n" not in text
+    assert (code, message) == (3, "\n".join(["no reader named 'half'", *broken]))
+    assert hint.startswith("known: cifar_binary, digits, idx")
+    assert faults == [["name", "; ".join(["no reader named 'half'", hint, *broken])]]
+
+
+def test_a_package_that_stands_twice_on_the_path_is_taken_once(site: Path, python: Callable[..., str]) -> None:
+    _install(site, "sound", _reader("sound", "folder, split"), "sound = sound", "dlcat.readers")
+    _install(site, "raises", "raise RuntimeError('so it is')", "raises = raises", "dlcat.readers")
+    twice = site.parent / "twice"
+    shutil.copytree(site, twice)
+    said = python(
+        f"import sys; sys.path[:0] = [{str(site)!r}, {str(twice)!r}]\n"
+        "from dlcat.readers import reader\n"
+        "print('sound' in reader, len(reader.broken))\n"
+    )
+    assert said.split() == ["True", "1"]
+
+
+COMMANDS = """
+import contextlib, io, json, sys
+sys.path.insert(0, {site!r})
+from dlcat.cli import run
+told = []
+for arguments in {commands!r}:
+    with contextlib.redirect_stdout(io.StringIO()) as out, contextlib.redirect_stderr(io.StringIO()) as err:
+        code = run(arguments)
+    told.append((code, out.getvalue(), err.getvalue()))
+print(json.dumps(told))
+"""
+
+
+def test_commands_go_on_without_a_broken_package_and_options_tells_of_it(
+    site: Path, python: Callable[..., str], place: object
+) -> None:
+    _install(site, "raises", ELSEWHERE + "raise RuntimeError('so it is')\n", "its_name = raises")
+    commands = (
+        ["recipes", "check", "digits_quickstart"],
+        ["options", "conv"],
+        ["options", "norm"],
+        ["options", "norm", "--json"],
+        ["recipes", "check", "digits_quickstart", "used.yaml"],
+    )
+    (site.parent / "used.yaml").write_text(
+        "dataset: digits\nmodel: {name: lenet, norm: elsewhere_norm}\noptimizer: adam\ntrain: {epochs: 1, batch_size: 4}\n"
+    )
+    said = python(COMMANDS.format(site=str(site), commands=commands))
+    checked, convs, norms, norms_as_json, used = json.loads(said)
+    text = "raises 1.0, entry point dlcat.norms: its_name = raises: cannot be used: RuntimeError: so it is"
+    assert (checked[0], checked[2]) == (0, "")
+    assert (convs[0], convs[2]) == (0, "")
+    assert (norms[0], norms[2]) == (0, f"warning: {text}\n")
+    assert "batch" in norms[1]
+    assert "elsewhere_norm" not in norms[1]
+    assert (norms_as_json[0], norms_as_json[2], json.loads(norms_as_json[1])["broken"]) == (0, "", [text])
+    assert used[0] == 3
+    assert "used.yaml:2: model.norm.name: no norm named 'elsewhere_norm'" in used[2]
+    assert text in used[2]
 
 
 @pytest.mark.parametrize(("noun", "name"), MEMBERS, ids=[f"{noun}-{name}" for noun, name in MEMBERS])

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import os
+from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
 
@@ -103,3 +105,82 @@ def test_a_file_is_written_whole_and_nothing_stays_beside_it(tmp_path: Path) -> 
     made.write_json("result.json", {"a": 2})
     assert sorted(path.name for path in made.path.iterdir()) == ["recipe.yaml", "result.json"]
     assert made.result() == {"a": 2}
+
+
+LIMITED = """
+import resource
+from pathlib import Path
+from dlcat import run
+from dlcat.errors import DiskError
+
+def refused(work):
+    try:
+        work()
+    except DiskError as error:
+        print(error.exit_code, error.message)
+
+made = run.Run(Path("run"))
+made.path.mkdir()
+made.log({"epoch": 1})
+made.write_text("report.html", "old")
+resource.setrlimit(resource.RLIMIT_FSIZE, (1000, resource.RLIM_INFINITY))
+for length in (1000, 9000, 1000000):  # Python writes 8192 bytes at once
+    refused(lambda: made.log({"epoch": 2, "long": "x" * length}))
+    refused(lambda: made.write_text("report.html", "x" * (length + 1)))
+    refused(lambda: made.write_json("result.json", {"long": "x" * length}))
+    with run.writing(Path("run/small")) as path:
+        path.write_bytes(b"x" * 1000)
+made.log({"epoch": 2})
+"""
+
+
+@pytest.mark.skipif(os.name == "nt", reason="limits of POSIX")
+def test_a_file_that_would_be_too_large_is_a_disk_error_and_leaves_nothing_half(
+    tmp_path: Path, python: Callable[..., str]
+) -> None:
+    reason = "the file would be larger than is allowed here"
+    told = [f"7 run/{name}: {reason}" for name in ("metrics.jsonl", "report.html", "result.json")]
+    assert python(LIMITED, PYTHONDONTWRITEBYTECODE="1").splitlines() == told * 3
+    folder = tmp_path / "run"
+    assert sorted(path.name for path in folder.iterdir()) == ["metrics.jsonl", "report.html", "small"]
+    assert [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()] == [
+        {"epoch": 1},
+        {"epoch": 2},
+    ]
+    assert (folder / "report.html").read_text() == "old"
+
+
+def test_a_full_disk_leaves_what_was_whole(tmp_path: Path, small_disk: Callable[[int], Path]) -> None:
+    made = run.Run(small_disk(2))
+    made.log({"epoch": 1})
+    made.write_text("report.html", "old")
+    for work in (
+        lambda: made.log({"long": "x" * 100_000}),
+        lambda: made.write_text("report.html", "x" * 100_000),
+        lambda: made.write_json("result.json", {}),
+    ):
+        with pytest.raises(DiskError, match=r"(metrics\.jsonl|report\.html|result\.json): no space left"):
+            work()
+    assert {path.name: path.read_text() for path in made.path.iterdir()} == {
+        "metrics.jsonl": '{"epoch": 1}\n',
+        "report.html": "old",
+    }
+
+
+def test_what_a_link_points_to_is_written(tmp_path: Path) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "elsewhere" / "report.html")
+    with run.writing(tmp_path / "link") as path:
+        path.write_text("whole")
+    assert (tmp_path / "link").is_symlink()
+    assert [path.name for path in (tmp_path / "elsewhere").iterdir()] == ["report.html"]
+    assert (tmp_path / "link").read_text() == "whole"
+
+
+@pytest.mark.skipif(not Path("/dev/fd").exists(), reason="a pipe has no path here")
+def test_a_pipe_is_written_to_as_it_is() -> None:
+    reading, writing = os.pipe()
+    with os.fdopen(reading) as stream:
+        with os.fdopen(writing), run.writing(Path(f"/dev/fd/{writing}")) as path:
+            path.write_text("through")
+        assert stream.read() == "through"

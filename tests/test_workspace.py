@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import yaml
 
 from dlcat import workspace
 from dlcat.errors import UsageError
+from dlcat.train.session import Started
 from dlcat.workspace import Workspace
 
 
@@ -41,3 +43,14 @@ def test_making_a_workspace_touches_nothing(tmp_path: Path) -> None:
     made = workspace.here(cache=tmp_path / "cache")
     assert made.store.names() == []
     assert not (tmp_path / "cache").exists()
+
+
+def test_what_is_trainable_comes_with_its_cost_which_a_training_tells(place: Workspace, tmp_path: Path) -> None:
+    recipe = place.recipe("digits_quickstart")
+    dataset, cost = place.trainable(recipe)
+    assert dataset == place.catalog["digits"]
+    assert cost == place.cost(recipe)
+    told = replace(cost, macs=12345)
+    started = next(place.train(recipe, told, device="cpu", folder=tmp_path / "runs"))
+    assert isinstance(started, Started)
+    assert (started.parameters, started.macs) == (cost.parameters, 12345)

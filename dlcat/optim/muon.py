@@ -84,7 +84,7 @@ def orthogonalise(matrices: Tensor, iterations: int) -> Tensor:
     """
     a, b, c = COEFFICIENTS
     is_tall = matrices.shape[1] > matrices.shape[2]
-    x = matrices.mT if is_tall else matrices
+    x: Tensor = matrices.mT if is_tall else matrices
     x = x / x.norm(dim=(1, 2), keepdim=True).clamp_min(1e-7)
     for _ in range(iterations):
         gram = x @ x.mT  # (n, rows, rows)

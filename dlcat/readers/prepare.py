@@ -1,18 +1,23 @@
-"""Decoded once, mapped ever after: a split's arrays under cache/prepared/, keyed by what they were made from."""
+"""Decoded once, mapped ever after: a split's arrays under cache/prepared/, keyed by what they were made from.
+
+Beside them lies meta.json, which says what was written; arrays that are no longer that are made anew.
+"""
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import inspect
 import json
 import os
 import shutil
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from dlcat.errors import DiskError, InvalidError, UsageError, nearest
+from dlcat.disk import disk_errors
+from dlcat.errors import InvalidError, UsageError, nearest
 from dlcat.readers.examples import Examples, reader
 
 if TYPE_CHECKING:
@@ -20,21 +25,25 @@ if TYPE_CHECKING:
 
     from dlcat.catalog import Dataset
 
+ARRAYS = ("inputs.npy", "targets.npy")
+HEADER_BYTES = 4096
+"""Of a .npy file, its header (128 bytes for these) is among them."""
+
 
 def prepare(dataset: Dataset, split: str, *, folder: Path, digests: Mapping[str, str], cache: Path) -> Examples:
-    """The split's Examples, memory-mapped from the cache; decoded first where that was not done before.
+    """The split's Examples, memory-mapped from the cache; decoded first where they are not there, or damaged.
 
     Args:
         dataset: the catalog entry.
         split: one of its splits.
         folder: where its files are unpacked.
         digests: artifact file to verified sha256; with the reader's name, options and source text they are the key, so
-            that other bytes or another decoder never meet old arrays.
+            that other bytes or another decoder never meet old arrays. The catalog's shape of an example is in it too.
         cache: the folder for prepared arrays.
 
     Raises:
         UsageError: the dataset has no such split.
-        InvalidError: no reader exists for it yet.
+        InvalidError: no reader exists for it yet, or it decodes to something else than the catalog says.
         VerificationError: a file is not what its format promises.
         DiskError: the arrays cannot be written.
     """
@@ -46,46 +55,81 @@ def prepare(dataset: Dataset, split: str, *, folder: Path, digests: Mapping[str,
             f"{dataset.name}: no reader decodes {named} yet", hint=f"the files are in {folder} as upstream packs them"
         )
     target = cache / dataset.name / f"{split}-{_key(dataset, digests)}"
-    if not (target / "meta.json").is_file():
+    if not _is_sound(target):
         _decode(dataset, split, folder, target)
-    return Examples(
-        np.load(target / "inputs.npy", mmap_mode="r", allow_pickle=False),
-        np.load(target / "targets.npy", mmap_mode="r", allow_pickle=False),
-        _class_names(dataset),
-    )
+    with disk_errors(target):
+        inputs, targets = (np.load(target / name, mmap_mode="r", allow_pickle=False) for name in ARRAYS)
+    return Examples(inputs, targets, _class_names(dataset))
 
 
 def _key(dataset: Dataset, digests: Mapping[str, str]) -> str:
     assert dataset.reader is not None
-    source = Path(inspect.getfile(reader[dataset.reader.name])).read_bytes()
-    made_from = [sorted(digests.items()), dataset.reader.plain(), hashlib.sha256(source).hexdigest()]
+    source = hashlib.sha256(Path(inspect.getfile(reader[dataset.reader.name])).read_bytes()).hexdigest()
+    made_from = [sorted(digests.items()), dataset.reader.plain(), source, dataset.sample.shape]
     return hashlib.sha256(json.dumps(made_from, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def _is_sound(target: Path) -> bool:
+    """Whether the arrays in a folder are there, and their files what its meta.json says."""
+    try:
+        files = json.loads((target / "meta.json").read_bytes())["files"]
+        return bool(files == {name: _about(target / name) for name in ARRAYS})
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):  # gone, or garbled in any way
+        return False
+
+
+def _about(path: Path) -> dict[str, Any]:
+    """What can be told of an array's file without reading it through."""
+    with open(path, "rb") as stream:
+        start, found = stream.read(HEADER_BYTES), os.fstat(stream.fileno())
+    start_sha256 = hashlib.sha256(start).hexdigest()
+    return {"size_bytes": found.st_size, "mtime_ns": found.st_mtime_ns, "start_sha256": start_sha256}
 
 
 def _decode(dataset: Dataset, split: str, folder: Path, target: Path) -> None:
     """Write the arrays beside, then rename the whole folder: another process sees all of it or nothing."""
     assert dataset.reader is not None
     inputs, targets = reader.bind(dataset.reader)(folder, split)
-    expected = dataset.splits[split]
+    _require_promised(dataset, split, inputs, folder)
+    staging = target.with_name(f".{target.name}.{os.getpid()}")
+    with disk_errors(target):
+        try:
+            staging.mkdir(parents=True, exist_ok=True)
+            for name, array in zip(ARRAYS, (inputs, targets), strict=True):
+                np.save(staging / name, array, allow_pickle=False)
+            files = {name: _about(staging / name) for name in ARRAYS}
+            meta = {"dataset": dataset.name, "split": split, "reader": dataset.reader.plain(), "files": files}
+            (staging / "meta.json").write_text(json.dumps(meta, indent=2))
+            _publish(staging, target)
+        except OSError as error:
+            # numpy says how much was written, and not why it is too little.
+            error.errno = error.errno or errno.ENOSPC
+            error.filename = str(target)
+            raise
+        finally:  # Ctrl-C included
+            shutil.rmtree(staging, ignore_errors=True)
+
+
+def _publish(staging: Path, target: Path) -> None:
+    try:
+        staging.rename(target)
+    except OSError:
+        if not _is_sound(target):  # what was damaged is in the way; else another process was faster
+            shutil.rmtree(target, ignore_errors=True)
+            staging.rename(target)
+
+
+def _require_promised(dataset: Dataset, split: str, inputs: np.ndarray[Any, np.dtype[Any]], folder: Path) -> None:
+    """Hold what was decoded against the catalog, by which networks are chosen and their cost is told."""
+    expected, shape = dataset.splits[split], dataset.sample.shape
     if expected is not None and len(inputs) != expected:
         raise InvalidError(
             f"{dataset.name}, split {split}: expected {expected} examples, found {len(inputs)} in {folder}"
         )
-    staging = target.with_name(f".{target.name}.{os.getpid()}")
-    try:
-        staging.mkdir(parents=True, exist_ok=True)
-        np.save(staging / "inputs.npy", inputs, allow_pickle=False)
-        np.save(staging / "targets.npy", targets, allow_pickle=False)
-        meta = {"dataset": dataset.name, "split": split, "examples": len(inputs), "reader": dataset.reader.plain()}
-        (staging / "meta.json").write_text(json.dumps(meta, indent=2))
-        staging.rename(target)
-    except OSError as error:
-        if not (target / "meta.json").is_file():  # else another process was faster
-            raise DiskError(
-                f"{target}: cannot be written: {error.strerror}", hint="--cache names another folder"
-            ) from error
-    finally:  # Ctrl-C included
-        shutil.rmtree(staging, ignore_errors=True)
+    if shape and all(isinstance(size, int) for size in shape) and list(inputs.shape[1:]) != shape:
+        raise InvalidError(
+            f"{dataset.name}, split {split}: expected examples of shape {shape}, found {list(inputs.shape[1:])} in {folder}"
+        )
 
 
 def _class_names(dataset: Dataset) -> tuple[str, ...]:

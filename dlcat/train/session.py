@@ -14,7 +14,6 @@ import torch
 from safetensors.torch import load_file, save
 
 from dlcat import run as runs
-from dlcat.cost import cost
 from dlcat.errors import InvalidError
 from dlcat.train import device as devices
 from dlcat.train import environment, experiment
@@ -26,6 +25,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from dlcat.catalog import Dataset
+    from dlcat.cost import Cost
     from dlcat.readers import Examples
     from dlcat.recipe import Recipe
     from dlcat.run import Run
@@ -70,6 +70,7 @@ class Splits:
 def train(
     recipe: Recipe,
     dataset: Dataset,
+    cost: Cost,
     *,
     train_examples: Examples,
     test_examples: Examples,
@@ -83,6 +84,7 @@ def train(
     Args:
         recipe: as loaded with `experiment.check`.
         dataset: the catalog entry that the recipe names.
+        cost: of its network on one example.
         train_examples: its training split; validation is held out of it by the recipe's seed.
         test_examples: its test split, looked at once, after the last epoch.
         digests: artifact file to verified sha256, for the record.
@@ -99,13 +101,12 @@ def train(
     splits = split(recipe, train_examples, test_examples, chosen)
     shape = tuple(train_examples.inputs.shape[1:])
     built = experiment.build(recipe, input_shape=shape, classes=train_examples.classes, device=chosen)
-    price = cost(lambda: experiment.build_model(recipe, shape, built.task.outputs), shape)
     run = runs.create(folder, recipe.name, recipe.train.seed, datetime.now())
     run.write_text("recipe.yaml", recipe.to_yaml())
     run.write_json("inputs.json", _inputs(splits.train.statistics, shape, train_examples.classes))
     run.write_json("environment.json", environment.describe(chosen.device, digests))
     counts = (len(splits.train), len(splits.validation or ()), len(splits.test))
-    yield Started(run, chosen, price.parameters, price.macs, *counts)
+    yield Started(run, chosen, cost.parameters, cost.macs, *counts)
 
     epochs: list[Epoch] = []
     started = perf_counter()
@@ -114,7 +115,7 @@ def train(
         epochs.append(epoch)
         yield epoch
     seconds = perf_counter() - started
-    with run.writing(run.weights_path.name) as path:
+    with runs.writing(run.weights_path) as path:
         path.write_bytes(save(_weights(built)))
     measured = evaluate(built, splits.test, run)
     last = epochs[-1].validation
@@ -130,8 +131,8 @@ def train(
         "epochs": len(epochs),
         "seconds": round(seconds, 3),
         "examples_per_second": round(median(epoch.examples_per_second for epoch in epochs), 1),
-        "parameters": price.parameters,
-        "macs": price.macs,
+        "parameters": cost.parameters,
+        "macs": cost.macs,
         "seed": recipe.train.seed,
         "classes": list(train_examples.classes),
         "split": dict(zip(("train", "validation", "test", "how"), (*counts, splits.how), strict=True)),
@@ -224,7 +225,7 @@ def _keep_errors(run: Run, outputs: torch.Tensor, targets: torch.Tensor, test: B
     wrong = torch.nonzero(predicted != targets)[:, 0]
     worst = wrong[confidence[wrong].argsort(descending=True)][:WORST_ERRORS]
     pictures = test.inputs[worst.to(test.inputs.device)].cpu().float() / max(test.statistics.peak, 1e-12) * 255
-    with run.writing(run.errors_path.name) as path:
+    with runs.writing(run.errors_path) as path:
         np.savez_compressed(
             path,
             inputs=pictures.round().clamp(0, 255).to(torch.uint8).numpy(),

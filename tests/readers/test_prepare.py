@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -90,6 +92,24 @@ def test_a_wrong_number_of_examples_is_refused_and_leaves_nothing(
     assert not (tmp_path / "prepared").exists()
 
 
+@pytest.mark.parametrize("shape", [[2, 2], [1, 2, 3], [1, 2, 2, 1]], ids=str)
+def test_examples_of_another_shape_than_the_catalog_says_are_refused_and_leave_nothing(
+    shape: list[int], prepared: Callable[..., Examples], dataset: Dataset, tmp_path: Path
+) -> None:
+    prepared()
+    with pytest.raises(InvalidError) as caught:
+        prepared(dataset=replace(dataset, sample=replace(dataset.sample, shape=shape)))
+    assert f"toy, split train: expected examples of shape {shape}, found [1, 2, 2]" in caught.value.message
+    assert len(_folders(tmp_path)) == 1
+
+
+@pytest.mark.parametrize("shape", [[], [1, "height", 2]], ids=str)
+def test_a_shape_that_is_not_told_is_not_held_against_the_data(
+    shape: list[int | str], prepared: Callable[..., Examples], dataset: Dataset
+) -> None:
+    assert len(prepared(dataset=replace(dataset, sample=replace(dataset.sample, shape=shape)))) == 3
+
+
 def test_a_number_that_is_not_published_is_not_held_against_the_data(
     prepared: Callable[..., Examples], dataset: Dataset
 ) -> None:
@@ -139,9 +159,140 @@ def test_what_another_process_made_meanwhile_is_used(
     assert len(_folders(tmp_path)) == 1
 
 
+def _mended(prepared: Callable[..., Examples], tmp_path: Path) -> None:
+    """The examples are what they were, and what lies in the cache is that again, and nothing else."""
+    examples = prepared()
+    assert (examples.inputs.dtype, examples.targets.dtype) == (np.uint8, np.int64)
+    assert examples.inputs.reshape(-1).tolist() == list(range(12))
+    assert (examples.inputs.shape, examples.targets.tolist()) == ((3, 1, 2, 2), [1, 1, 1])
+    (folder,) = _folders(tmp_path)
+    times = {path.name: path.stat().st_mtime_ns for path in folder.iterdir()}
+    assert sorted(times) == ["inputs.npy", "meta.json", "targets.npy"]
+    prepared()
+    assert {path.name: path.stat().st_mtime_ns for path in folder.iterdir()} == times
+
+
+@pytest.mark.parametrize("name", ["inputs.npy", "targets.npy"])
+@pytest.mark.parametrize("length", [0, 1, 9, 64, 127, 128, 129, -1], ids=str)
+def test_an_array_cut_short_is_prepared_anew(
+    name: str, length: int, prepared: Callable[..., Examples], tmp_path: Path
+) -> None:
+    prepared()
+    path = _folders(tmp_path)[0] / name
+    path.write_bytes(path.read_bytes()[:length])
+    _mended(prepared, tmp_path)
+
+
+@pytest.mark.parametrize("name", ["inputs.npy", "targets.npy"])
+def test_an_array_whose_header_lost_a_bit_is_prepared_anew(
+    name: str, prepared: Callable[..., Examples], tmp_path: Path
+) -> None:
+    """With the time it had: a disk that loses a bit does not say so."""
+    for bit in range(0, 128 * 8, 7):
+        prepared()
+        path = _folders(tmp_path)[0] / name
+        found = path.stat()
+        content = bytearray(path.read_bytes())
+        content[bit // 8] ^= 1 << bit % 8
+        path.write_bytes(content)
+        os.utime(path, ns=(found.st_atime_ns, found.st_mtime_ns))
+        examples = prepared()
+        assert examples.inputs.tolist() == [[[[0, 1], [2, 3]]], [[[4, 5], [6, 7]]], [[[8, 9], [10, 11]]]]
+        assert examples.targets.tolist() == [1, 1, 1]
+    _mended(prepared, tmp_path)
+
+
+DAMAGE: dict[str, Callable[[Path], object]] = {
+    "array gone": lambda folder: (folder / "inputs.npy").unlink(),
+    "array longer": lambda folder: os.truncate(folder / "inputs.npy", 141),
+    "array of another": lambda folder: np.save(folder / "inputs.npy", np.zeros((3, 1, 2, 2), np.uint8)),
+    "array of objects": lambda folder: np.save(folder / "targets.npy", np.array([{}]), allow_pickle=True),
+    "array a folder": lambda folder: ((folder / "inputs.npy").unlink(), (folder / "inputs.npy").mkdir()),
+    "an array in the place of the other": lambda folder: (folder / "inputs.npy").rename(folder / "targets.npy"),
+    "meta gone": lambda folder: (folder / "meta.json").unlink(),
+    **{
+        f"meta {content[:12]!r}": lambda folder, content=content: (folder / "meta.json").write_bytes(content)  # type: ignore[misc]
+        for content in (
+            b"",
+            b"{",
+            b"[]",
+            b"null",
+            b"3",
+            b"{}",
+            b'{"files": 3}',
+            b'{"files": []}',
+            b"\xff",
+            b"[" * 10**5,
+        )
+    },
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGE.values(), ids=DAMAGE)
+def test_what_is_damaged_is_prepared_anew(
+    damage: Callable[[Path], object], prepared: Callable[..., Examples], tmp_path: Path
+) -> None:
+    prepared()
+    damage(_folders(tmp_path)[0])
+    _mended(prepared, tmp_path)
+
+
+def test_damaged_arrays_stay_until_new_ones_are_there(
+    prepared: Callable[..., Examples], folder: Path, tmp_path: Path
+) -> None:
+    prepared()
+    kept = _folders(tmp_path)[0] / "inputs.npy"
+    kept.write_bytes(b"damaged")
+    (folder / "train-images-idx3-ubyte").unlink()
+    with pytest.raises(VerificationError):
+        prepared()
+    assert kept.read_bytes() == b"damaged"
+
+
+def test_what_cannot_be_mended_is_a_disk_error(prepared: Callable[..., Examples], tmp_path: Path) -> None:
+    prepared()
+    (found,) = _folders(tmp_path)
+    shutil.rmtree(found)
+    found.write_text("a file where the folder should be")
+    with pytest.raises(DiskError, match=rf"{found.name}: Not a directory"):
+        prepared()
+    assert _folders(tmp_path) == [found]
+
+
+def _squares(dataset: Dataset, folder: Path, side: int) -> Dataset:
+    """The dataset with images of another size, which are now in the folder."""
+    header = bytes([0, 0, 8, 3, 0, 0, 0, 3, 0, 0, 0, side, 0, 0, 0, side])
+    (folder / "train-images-idx3-ubyte").write_bytes(header + bytes(3 * side * side))
+    return replace(dataset, sample=replace(dataset.sample, shape=[1, side, side]))
+
+
+@pytest.mark.parametrize("keeps_time", [False, True])
+def test_a_large_array_damaged_at_its_end_is_prepared_anew(
+    keeps_time: bool, prepared: Callable[..., Examples], dataset: Dataset, folder: Path, tmp_path: Path
+) -> None:
+    large = _squares(dataset, folder, 200)
+    prepared(dataset=large)
+    path = _folders(tmp_path)[0] / "inputs.npy"
+    found, content = path.stat(), path.read_bytes()
+    path.write_bytes(content[:-1] if keeps_time else content[:-1] + b"x")
+    os.utime(path, ns=(found.st_atime_ns, found.st_mtime_ns + (not keeps_time)))
+    assert not prepared(dataset=large).inputs.any()
+    assert path.read_bytes() == content
+
+
+@pytest.mark.parametrize("side", [2, 200])
+def test_a_full_disk_is_a_disk_error_and_leaves_nothing_half(
+    side: int, dataset: Dataset, folder: Path, small_disk: Callable[[int], Path]
+) -> None:
+    squares, disk = _squares(dataset, folder, side), small_disk(1)
+    with pytest.raises(DiskError, match=r"toy/train-\w+: no space left"):
+        prepare.prepare(squares, "train", folder=folder, digests=DIGESTS, cache=disk)
+    assert [path.name for path in disk.rglob("*")] == ["toy"]
+
+
 def test_a_cache_that_cannot_be_written_is_a_disk_error(prepared: Callable[..., Examples], tmp_path: Path) -> None:
     (tmp_path / "prepared").write_text("a file")
-    with pytest.raises(DiskError, match="cannot be written"):
+    with pytest.raises(DiskError, match=r"toy/train-\w+: Not a directory"):
         prepared()
 
 

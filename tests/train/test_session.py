@@ -38,6 +38,7 @@ def fit(place: Workspace, tmp_path: Path) -> Fit:
             session.train(
                 recipe,
                 dataset,
+                place.cost(recipe),
                 train_examples=place.examples(dataset, "train"),
                 test_examples=test or place.examples(dataset, "test"),
                 digests=place.digests(dataset),
@@ -149,6 +150,7 @@ def test_the_test_split_is_not_looked_at_before_the_last_epoch_has_ended(place: 
     events = session.train(
         recipe,
         digits,
+        place.cost(recipe),
         train_examples=place.examples(digits, "train"),
         test_examples=poisoned,
         digests={},
