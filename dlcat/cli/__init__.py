@@ -63,7 +63,7 @@ def _say(message: str, hint: str) -> None:
 
 
 def _interrupted() -> int:
-    _say("interrupted", "run the same command again; verified files are not fetched twice")
+    _say("interrupted", "run the same command again; it goes on where it was")
     return INTERRUPTED_EXIT_CODE
 
 

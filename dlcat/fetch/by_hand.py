@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -52,6 +53,7 @@ def import_files(
     try:
         yield from _import_locked(dataset, store, found, wanted)
     finally:
+        shutil.rmtree(store.staging_path(dataset), ignore_errors=True)
         lock.release()
     yield Installed(dataset.name, len(wanted), store.data_path(dataset))
 

@@ -110,6 +110,7 @@ def fulfil(order: Order) -> Generator[Record, None, None]:
     try:
         yield from _fulfil_locked(order)
     finally:
+        shutil.rmtree(order.store.staging_path(order.dataset), ignore_errors=True)
         lock.release()
 
 

@@ -86,6 +86,8 @@ class Failed:
     artifact: str
     expected: str
     found: str
+    paths: tuple[str, ...] = ()
+    """The files that were unpacked from it and are wrong now; none where the artifact itself is."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from dlcat.fetch.fetch import Order, claimed, fulfil
+from dlcat.fetch.install import repair_members
 from dlcat.fetch.network import Network
 from dlcat.fetch.partial import salvage
 from dlcat.fetch.records import Failed, Salvaged
@@ -27,20 +28,38 @@ def repair(
         DlcatError: as `fetch`, where something must be brought again.
     """
     known = [artifact for artifact in dataset.artifacts if is_known(dataset, artifact, store)]
-    failed = set()
-    for record in verify(dataset, store):
+    failed: list[Failed] = []
+    for record in verify(dataset, store, keep_tree=True):
         yield record
         if isinstance(record, Failed):
-            failed.add(record.artifact)
+            failed.append(record)
     if failed:
-        lock = yield from claimed(dataset, store)
-        try:
-            for artifact in known:
-                if artifact.file in failed:
-                    yield from _salvage(dataset, artifact, store)
-        finally:
-            lock.release()
-        yield from fulfil(Order(dataset, store, known, mirror, network=network or Network()))
+        order = Order(dataset, store, known, mirror, network=network or Network())
+        yield from _mend_files(order, {record.artifact for record in failed if not record.paths})
+        yield from _mend_trees(order, {record.artifact: record.paths for record in failed if record.paths})
+
+
+def _mend_files(order: Order, names: set[str]) -> Generator[Record, None, None]:
+    if not names:
+        return
+    lock = yield from claimed(order.dataset, order.store)
+    try:
+        for artifact in order.chosen:
+            if artifact.file in names:
+                yield from _salvage(order.dataset, artifact, order.store)
+    finally:
+        lock.release()
+    yield from fulfil(order)
+
+
+def _mend_trees(order: Order, wrong: dict[str, tuple[str, ...]]) -> Generator[Record, None, None]:
+    lock = yield from claimed(order.dataset, order.store)
+    try:
+        for artifact in order.chosen:
+            if artifact.file in wrong and order.store.state(order.dataset, artifact) == "ok":
+                yield from repair_members(order.dataset, artifact, order.store, wrong[artifact.file])
+    finally:
+        lock.release()
 
 
 def _salvage(dataset: Dataset, artifact: Artifact, store: Store) -> Generator[Salvaged, None, None]:

@@ -16,11 +16,12 @@ from dlcat.fetch.identity import CHUNK_BYTES, Hashes, algorithms, hash_file, str
 from dlcat.fetch.partial import adopt
 from dlcat.fetch.records import Started, moved
 from dlcat.fetch.remote_zip import read_directory
-from dlcat.fetch.slice_tar import Chosen, unpack_stream
+from dlcat.fetch.slice_tar import Chosen
 from dlcat.fetch.slice_zip import begin, bring, list_members, local_version, spans, version
 from dlcat.fetch.slices import here
 from dlcat.fetch.staging import discard, files_path, unpack_apart
 from dlcat.fetch.unpack import budget
+from dlcat.fetch.unpack.archive import unpack_stream
 from dlcat.fetch.unpack.budget import Account
 
 if TYPE_CHECKING:
@@ -280,7 +281,7 @@ def _streamed(
     target = Chosen(folder, account, selection, among=among)
 
     def steps() -> Generator[Progress, None, None]:
-        for _ in unpack_stream(stream, target, artifact.file):
+        for _ in unpack_stream(iter(stream), target, artifact.file):
             yield stream.done_bytes, size_bytes
         yield stream.done_bytes, size_bytes
 

@@ -258,7 +258,10 @@ class Store:
         Raises:
             DiskError: it cannot be written.
         """
-        lines = [json.dumps(asdict(manifest)), *(json.dumps([entry.path, entry.size_bytes]) for entry in entries)]
+        lines = [
+            json.dumps(asdict(manifest)),
+            *(json.dumps([entry.path, entry.size_bytes, entry.checksum]) for entry in entries),
+        ]
         write_beside(self.manifest_path(dataset, artifact), "\n".join(lines) + "\n")
 
     def claim(self, name: str, *, wait: bool) -> BaseFileLock | None:

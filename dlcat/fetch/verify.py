@@ -13,17 +13,19 @@ from dlcat.fetch.records import Failed, Missing, Record, moved
 from dlcat.fetch.slices import slices, verify_slices
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Generator, Iterator
 
     from dlcat.catalog.dataset import Artifact, Dataset
+    from dlcat.fetch.records import Progress
     from dlcat.fetch.store import Entry, Receipt, Store
 
 
-def verify(dataset: Dataset, store: Store) -> Iterator[Record]:
-    """Hash every artifact that is there and yield Verified or Failed; Missing where one is not; then check the tree.
+def verify(dataset: Dataset, store: Store, *, keep_tree: bool = False) -> Iterator[Record]:
+    """Hash every artifact that is there and yield Verified or Failed; Missing where one is not; then all that is unpacked.
 
-    A file that fails stays where it is, but its state is corrupt from then on, so that the next fetch replaces it;
-    what is missing from the tree is unpacked again by the next fetch. A read-only cache can be verified, too.
+    A file that fails stays where it is, but its state is corrupt from then on, so that the next fetch replaces it. An
+    archive of which an unpacked file is missing or wrong counts as not unpacked from then on, unless `keep_tree`, so that
+    the next fetch unpacks it again. A read-only cache can be verified, too.
 
     Raises:
         DiskError: a file cannot be read.
@@ -33,7 +35,7 @@ def verify(dataset: Dataset, store: Store) -> Iterator[Record]:
         yield from (Missing(artifact.file, artifact.size) for artifact in dataset.selected())
     for artifact in there:
         yield from _verify_artifact(dataset, artifact, store)
-    yield from _verify_tree(dataset, there, store)
+    yield from _verify_tree(dataset, there, store, keep_tree)
     yield from verify_slices(dataset, store)
 
 
@@ -82,27 +84,68 @@ def _note(dataset: Dataset, artifact: Artifact, store: Store, receipt: Receipt) 
         store.write_receipt(dataset, artifact, receipt)
 
 
-def _verify_tree(dataset: Dataset, there: list[Artifact], store: Store) -> Iterator[Failed]:
+def _verify_tree(dataset: Dataset, there: list[Artifact], store: Store, keep_tree: bool) -> Iterator[Record]:
     unpacked = [artifact for artifact in there if store.manifest(dataset, artifact) is not None]
-    sizes: dict[str, set[int | None]] = {}
+    right: dict[str, set[tuple[int, str | None]]] = {}
     for artifact in unpacked:  # two archives may bring files of one name; either is right then
         for entry in store.entries(dataset, artifact):
-            sizes.setdefault(entry.path, set()).add(entry.size_bytes)
+            right.setdefault(entry.path, set()).add((entry.size_bytes, entry.checksum))
     for artifact in unpacked:
-        entries = store.entries(dataset, artifact)
-        wrong = [entry for entry in entries if _size(dataset, store, entry.path) not in sizes[entry.path]]
+        wrong = yield from moved(_wrong_files(dataset, artifact, store, right), artifact.file, "hash")
         if wrong:
-            with suppress(OSError):
-                store.manifest_path(dataset, artifact).unlink()
+            if not keep_tree:
+                with suppress(OSError):
+                    store.manifest_path(dataset, artifact).unlink()
             yield _tree_failure(dataset, artifact, store, wrong)
+
+
+def _wrong_files(
+    dataset: Dataset, artifact: Artifact, store: Store, right: dict[str, set[tuple[int, str | None]]]
+) -> Generator[Progress, None, list[Entry]]:
+    """Those of the artifact's files that are not as they were unpacked; what is linked to an artifact was hashed as one."""
+    wrong: list[Entry] = []
+    manifest = store.manifest(dataset, artifact)
+    done_bytes, total_bytes = 0, None if manifest is None else manifest.size_bytes
+    for entry in store.entries(dataset, artifact):
+        size_bytes, accepted = _size(dataset, store, entry.path), right[entry.path]
+        checksums = {checksum for size, checksum in accepted if size == size_bytes}
+        if not checksums:
+            wrong.append(entry)
+        elif artifact.unpack != "none" and None not in checksums:
+            hashing = hash_file(store.data_path(dataset) / entry.path, ("sha256",))
+            found = yield from _further(hashing, done_bytes, total_bytes)
+            if f"sha256:{found['sha256']}" not in checksums:
+                wrong.append(entry)
+        done_bytes += entry.size_bytes
+        yield done_bytes, total_bytes
+    return wrong
+
+
+def _further(
+    steps: Generator[Progress, None, dict[str, str]], before_bytes: int, total_bytes: int | None
+) -> Generator[Progress, None, dict[str, str]]:
+    """The progress of one file as progress of all of them."""
+    while True:
+        try:
+            done_bytes, _ = next(steps)
+        except StopIteration as stop:
+            found: dict[str, str] = stop.value
+            return found
+        yield before_bytes + done_bytes, total_bytes
 
 
 def _tree_failure(dataset: Dataset, artifact: Artifact, store: Store, wrong: list[Entry]) -> Failed:
     first, *others = wrong
     size_bytes = _size(dataset, store, first.path)
-    found = "no such file" if size_bytes is None else f"{size_bytes} bytes"
+    expected = f"{store.data_path(dataset) / first.path} of {first.size_bytes} bytes"
+    if size_bytes is None:
+        found = "no such file"
+    elif size_bytes != first.size_bytes:
+        found = f"{size_bytes} bytes"
+    else:
+        expected, found = f"{store.data_path(dataset) / first.path} with {first.checksum}", "other bytes"
     more = f", and {len(others)} more files that differ" if others else ""
-    return Failed(artifact.file, f"{store.data_path(dataset) / first.path} of {first.size_bytes} bytes", found + more)
+    return Failed(artifact.file, expected, found + more, tuple(entry.path for entry in wrong))
 
 
 def _size(dataset: Dataset, store: Store, path: str) -> int | None:

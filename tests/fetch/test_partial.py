@@ -8,12 +8,14 @@ import subprocess
 import sys
 from itertools import pairwise
 from multiprocessing.pool import ThreadPool
+from pathlib import Path
 from zlib import crc32
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from dlcat import catalog
 from dlcat.fetch.owner import give_up, is_orphan, is_owner, new_owner
 from dlcat.fetch.partial import Origin, adopt, claimed_bytes, partials
 
@@ -181,8 +183,11 @@ def test_files_whose_names_begin_alike_are_kept_apart(tmp_path):
 
 
 def test_the_owner_of_a_process_that_ended_is_an_orphan(tmp_path):
-    script = "from dlcat.fetch.owner import new_owner; print(new_owner())"
-    found = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout.strip()
+    script = "from dlcat import catalog
+from dlcat.fetch.owner import new_owner; print(new_owner())"
+    environment = os.environ | {"PYTHONPATH": str(Path(catalog.__file__).parents[2])}
+    command = [sys.executable, "-c", script]
+    found = subprocess.run(command, capture_output=True, text=True, check=True, env=environment).stdout.strip()
     assert is_owner(found)
     assert is_orphan(found, tmp_path)
 

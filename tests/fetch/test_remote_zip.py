@@ -100,7 +100,7 @@ def test_a_stretch_that_breaks_off_goes_on_where_it_broke(lab, fault):
     lab.forget()
     assert b"".join(found.chunks(10, 2_000_000)) == (b"PK\3\4" + BODY)[10:2_000_000]
     lab.wait_idle()
-    assert len(lab.requests) == 3
+    assert len(lab.requests) >= 3
     assert lab.bytes_served < 2_900_000
 
 

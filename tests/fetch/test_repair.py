@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import os
+import zipfile
 from random import Random
 
 import pytest
@@ -15,6 +17,7 @@ from dlcat.fetch.identity import BLOCK_BYTES, Blocks, crc32
 from dlcat.fetch.network import Network
 from dlcat.fetch.records import Failed, Salvaged, Verified
 from dlcat.fetch.repair import repair as repair_with
+from dlcat.fetch.verify import verify
 from dlcat.testing import FaultServer, faults
 
 CONTENT = Random(1).randbytes(3 * BLOCK_BYTES + 1000)
@@ -132,3 +135,51 @@ def test_blocks_are_the_same_however_the_bytes_come(length):
             blocks.update(b"what is taken back")
             blocks.go_back(mark)
         assert blocks.crc32s() == expected
+
+
+@pytest.fixture
+def installed(lab, make_dataset, store):
+    """An archive of three files, unpacked."""
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        for name in ("a.txt", "b/c.txt", "b/d.txt"):
+            archive.writestr(name, name.encode() * 1000)
+    lab.replace("a.zip", buffer.getvalue())
+    digest = hashlib.sha256(buffer.getvalue()).hexdigest()
+    packed = Artifact(
+        file="a.zip", urls=[lab.url("a.zip")], size=None, checksums={"sha256": digest}, provenance="", unpack="zip"
+    )
+    dataset = make_dataset(packed)
+    list(fetch(dataset, store))
+    lab.forget()
+    return dataset
+
+
+@pytest.mark.parametrize("damage", ["changed", "cut", "gone"])
+def test_of_an_unpacked_tree_only_wrong_files_are_written_again(installed, store, lab, damage):
+    folder = store.data_path(installed)
+    wrong, sound = folder / "b/c.txt", folder / "b/d.txt"
+    before = sound.stat().st_ino
+    match damage:
+        case "changed":
+            scribble(wrong, 100)
+        case "cut":
+            os.truncate(wrong, 10)
+        case "gone":
+            wrong.unlink()
+    failed = [record for record in repair(installed, store) if isinstance(record, Failed)]
+    assert [record.paths for record in failed] == [("b/c.txt",)]
+    assert wrong.read_bytes() == b"b/c.txt" * 1000
+    assert sound.stat().st_ino == before
+    assert lab.requests == ()
+    assert store.is_installed(installed)
+    assert not any(isinstance(record, Failed) for record in repair(installed, store))
+
+
+def test_verifying_alone_names_a_file_whose_bytes_changed_and_the_next_fetch_mends_it(installed, store):
+    wrong = store.data_path(installed) / "a.txt"
+    scribble(wrong, 0)
+    failed = [record for record in verify(installed, store) if isinstance(record, Failed)]
+    assert [(record.paths, record.found) for record in failed] == [(("a.txt",), "other bytes")]
+    list(fetch(installed, store))
+    assert wrong.read_bytes() == b"a.txt" * 1000

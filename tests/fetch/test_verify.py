@@ -106,7 +106,7 @@ def test_a_tree_that_lost_a_file_is_found_and_unpacked_again_by_the_next_fetch(
     if content is not None:
         path.write_bytes(content)
     failed = told(verify(dataset, store))[-1]
-    assert failed == Failed("a.gz", f"{path} of {len(BODY)} bytes", found)
+    assert failed == Failed("a.gz", f"{path} of {len(BODY)} bytes", found, ("a",))
     list(fetch(dataset, store))
     assert path.read_bytes() == BODY
     assert sum(server.requests.values()) == 1
