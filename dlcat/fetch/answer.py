@@ -147,8 +147,8 @@ def _require_fit(asked: Asked, answer: Answer) -> None:
         raise SourceError("HTTP 206 without saying which bytes", FINAL)
     if asked.total_bytes is not None and answer.total_bytes not in (None, asked.total_bytes):
         raise ChangedError(f"the file has {answer.total_bytes} bytes now, and had {asked.total_bytes}")
-    if asked.validator is not None and answer.validator not in (None, asked.validator):
-        raise ChangedError("the file has changed at its source")
+    if asked.validator is not None and answer.validator != asked.validator:
+        raise ChangedError("the file has changed at its source, or the source does not say which version this is")
     assert answer.end is not None
     beyond = asked.end is not None and answer.end > asked.end
     if answer.start != asked.start or beyond or not asked.start < answer.end <= (answer.total_bytes or answer.end):

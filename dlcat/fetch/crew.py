@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
-from threading import Condition, Thread
+from threading import Condition, RLock, Thread
 from time import monotonic
 from typing import TYPE_CHECKING
 
@@ -70,13 +70,15 @@ class _Lane:
         """From where on another lane will take over, once it has an answer."""
         self.donor = donor
         self.response: Response | None = None
+        self.fills = False
+        """Whether the answer has come and fits, so that what is left can be given away."""
         self.error: BaseException | None = None
         self.ended = False
 
     @property
     def left_bytes(self) -> int:
         """What it has to do still, and can give away; 0 where that is not known."""
-        if self.response is None or self.end is None or self.promised is not None:
+        if not self.fills or self.end is None or self.promised is not None:
             return 0
         return self.end - self.position
 
@@ -89,7 +91,7 @@ class Crew:
         self._partial = partial
         self._want = want
         self._network = network
-        self._changed = Condition()
+        self._changed = Condition(RLock())
         self._lanes: list[_Lane] = []
         self._most_lanes = network.connections
         self._done_bytes = partial.received_bytes
@@ -97,16 +99,19 @@ class Crew:
 
     def work(self) -> Iterator[Progress]:
         pace = _Pace()
-        self._start_lane(_Lane(*self._beginning()))
+        beginning = self._beginning()
+        if beginning is not None:
+            self._start_lane(_Lane(*beginning))
         while True:
             with self._changed:
                 self._changed.wait_for(lambda: not self._lanes or any(lane.ended for lane in self._lanes), TICK_SECONDS)
             yield self._done_bytes, self._total_bytes()
             self._settle()
+            self._network.raise_if_cancelled()
+            floor = self._network.floor(FLOOR_BYTES_PER_SECOND)
+            if pace.is_silent(self._done_bytes, floor, is_served=self._is_served()):
+                raise SourceError(f"less than {floor:.0f} bytes a second for {FLOOR_SECONDS} s")
             if self._lanes:
-                self._network.raise_if_cancelled()
-                if pace.is_silent(self._done_bytes) and not self._network.is_limited:
-                    raise SourceError(f"less than {FLOOR_BYTES_PER_SECOND} bytes a second for {FLOOR_SECONDS} s")
                 self._add_lanes(pace.bytes_per_second)
             elif self._partial.wait_until_read(TICK_SECONDS):
                 gaps = self._partial.gaps()
@@ -124,12 +129,25 @@ class Crew:
         with self._changed:  # a lane that is still connecting writes nothing, and need not be waited for
             self._changed.wait_for(lambda: all(lane.ended for lane in self._lanes if lane.response), DISMISS_SECONDS)
 
-    def _beginning(self) -> tuple[int, int | None]:
-        """The first gap, or the whole file where the bytes that are here cannot be gone on with."""
+    def _is_served(self) -> bool:
+        """Whether a lane waits for bytes, and not for its turn; an interruption between two lanes counts, too."""
+        with self._changed:
+            return not self._lanes or any(lane.response is not None for lane in self._lanes)
+
+    def _beginning(self) -> tuple[int, int | None] | None:
+        """The first gap, the whole file where the bytes here cannot be gone on with, or None where all are here."""
         origin = self._partial.origin
         if origin is None or not (self._want.trusting or self._vouched()):
             return 0, None
-        return next(iter(self._partial.gaps()), (0, None))
+        if self._want.expected_bytes not in (None, origin.size_bytes) and origin.size_bytes is not None:
+            return 0, None
+        gaps = self._partial.gaps()
+        if gaps:
+            return gaps[0]
+        if not self._want.trusting:
+            return 0, None
+        self._partial.mix()  # this source has not been asked, and is not to blame if they are wrong
+        return None
 
     def _vouched(self) -> bool:
         """Whether the source itself can tell that the bytes here are of what it serves now."""
@@ -149,7 +167,10 @@ class Crew:
         for lane in ended:
             if lane.error is None:
                 continue
-            if not self._lanes or not isinstance(lane.error, SourceError) or isinstance(lane.error, ChangedError):
+            concerns_all = not isinstance(lane.error, SourceError)
+            if isinstance(lane.error, ChangedError):
+                concerns_all = lane.donor is None  # some servers give the whole file, and 416 to every range
+            if not self._lanes or concerns_all:
                 raise lane.error
             self._most_lanes = len(self._lanes)
 
@@ -176,6 +197,7 @@ class Crew:
         try:
             with ExitStack() as stack:
                 stack.enter_context(self._network.slot(self._source))
+                self._require_wanted()
                 found = self._begin_anew if lane.start == 0 and lane.end is None else self._go_on
                 response = found(lane, stack)
                 if response is not None:
@@ -184,15 +206,21 @@ class Crew:
             lane.error = error
         finally:
             with self._changed:
-                if lane.donor is not None:
+                if lane.donor is not None and lane.donor.promised == lane.start:
                     lane.donor.promised = None
                 lane.ended = True
                 self._changed.notify_all()
 
+    def _require_wanted(self) -> None:
+        """A lane that was slow to connect must touch nothing when others have taken over."""
+        with self._changed:
+            if self._dismissed:
+                raise SourceError("cancelled")
+
     def _begin_anew(self, lane: _Lane, stack: ExitStack) -> _Body:
         """The whole file, from its first byte; only after a look at that byte is anything that is here given up."""
         asked = Asked()
-        response = self._answer(asked, stack)
+        response = self._answer(lane, asked, stack)
         weigh(asked, response.answer)
         return self._accept_whole(lane, response)
 
@@ -201,16 +229,18 @@ class Crew:
         origin = self._partial.origin
         assert origin is not None
         asked = Asked(lane.start, lane.end, origin.validator if self._vouched() else None, origin.size_bytes)
-        response = self._answer(asked, stack)
+        response = self._answer(lane, asked, stack)
         if self._has_another_tag(asked, response):
             # Some servers give every answer another ETag. The file's checksum will tell.
             asked = replace(asked, validator=None)
             response.close()
-            response = self._answer(asked, stack)
+            response = self._answer(lane, asked, stack)
         verdict = weigh(asked, response.answer)
         if verdict == "append":
             if asked.validator is None:
-                self._partial.mix()
+                with self._changed:
+                    self._require_wanted()
+                    self._partial.mix()
             return self._take_over(lane, response)
         if lane.donor is not None:  # one lane must do
             self._most_lanes = 1
@@ -223,10 +253,13 @@ class Crew:
         is_likely = answer.status in (200, 206) and answer.total_bytes == asked.total_bytes is not None
         return self._want.trusting and is_likely and asked.validator not in (None, answer.validator)
 
-    def _answer(self, asked: Asked, stack: ExitStack) -> Response:
+    def _answer(self, lane: _Lane, asked: Asked, stack: ExitStack) -> Response:
         network = self._network
         session = stack.enter_context(network.session())
         response = stack.enter_context(opened(self._source, asked, session, network.authentication(self._source)))
+        with self._changed:
+            lane.response = response
+            self._require_wanted()
         if response.answer.asks_to_slow_down:
             network.slow_down(self._source, response.answer.wait_seconds)
         return response
@@ -252,23 +285,28 @@ class Crew:
             raise WrongBytesError(want.file, wrong, start)
         if want.expected_bytes is not None and answer.total_bytes not in (None, want.expected_bytes):
             raise WrongBytesError(f"{want.expected_bytes} bytes", f"{answer.total_bytes} announced", start)
-        self._partial.begin(Origin(redact(self._source), answer.validator, answer.total_bytes))
         with self._changed:
+            self._require_wanted()
+            self._partial.begin(Origin(redact(self._source), answer.validator, answer.total_bytes))
             lane.start = lane.position = 0
             lane.end = answer.total_bytes
-            lane.response = response
+            lane.fills = True
             self._done_bytes = 0
         return body
 
     def _take_over(self, lane: _Lane, response: Response) -> _Body | None:
         with self._changed:
+            self._require_wanted()
             if lane.donor is not None:
-                lane.donor.promised = None
-                if lane.donor.position > lane.start or lane.donor.ended:
+                if lane.donor.promised != lane.start or lane.donor.position > lane.start or lane.donor.ended:
                     return None  # it was faster
+                lane.donor.promised = None
                 lane.donor.end = lane.start
+            origin, total_bytes = self._partial.origin, response.answer.total_bytes
+            if origin is not None and origin.size_bytes is None and total_bytes is not None:
+                self._partial.end_at(total_bytes)
             lane.end = response.answer.end
-            lane.response = response
+            lane.fills = True
         return _Body(response)
 
     def _read(self, lane: _Lane, body: _Body) -> None:
@@ -331,9 +369,11 @@ class _Pace:
         self._began_bytes = 0
         self._checked = (monotonic(), 0)
 
-    def is_silent(self, done_bytes: int) -> bool:
-        """Take note of the bytes so far; True where too few came for too long."""
+    def is_silent(self, done_bytes: int, floor_bytes_per_second: float, *, is_served: bool) -> bool:
+        """Take note of the bytes so far; True where too few came for too long, waiting for one's turn not counted."""
         now_seconds = monotonic()
+        if not is_served:
+            self._checked = now_seconds, done_bytes
         if self._began_seconds is None or done_bytes < self._began_bytes:
             self._began_seconds, self._began_bytes, self._checked = now_seconds, done_bytes, (now_seconds, done_bytes)
         self.bytes_per_second = (done_bytes - self._began_bytes) / max(now_seconds - self._began_seconds, TICK_SECONDS)
@@ -341,4 +381,4 @@ class _Pace:
         if now_seconds - then_seconds < FLOOR_SECONDS:
             return False
         self._checked = now_seconds, done_bytes
-        return done_bytes - then_bytes < FLOOR_BYTES_PER_SECOND * FLOOR_SECONDS
+        return done_bytes - then_bytes < floor_bytes_per_second * FLOOR_SECONDS

@@ -20,7 +20,7 @@ from dlcat.fetch.install import install, write_notices
 from dlcat.fetch.network import Network
 from dlcat.fetch.offline import reachable, require_reachable
 from dlcat.fetch.owner import is_orphan
-from dlcat.fetch.partial import adopt
+from dlcat.fetch.partial import adopt, sweep
 from dlcat.fetch.plan import plan_for, selected, sources
 from dlcat.fetch.pull import pull
 from dlcat.fetch.records import Installed, Moved, Pausing, Record, Skipped, Started, Tried, Verified, Waiting, moved
@@ -171,6 +171,9 @@ def _fulfil_locked(order: Order) -> Iterator[Record]:
     require_reachable(dataset, pending, order.mirror)
     needed = plan_for(dataset, store, chosen, mirror=order.mirror, force=force)
     require_room(store.locations.cache, needed.peak_bytes)
+    for artifact in chosen:
+        if artifact not in pending:
+            sweep(store.notes_path(dataset), artifact.file)
     streams = [_obtain(order, artifact) for artifact in pending]
     yield from together(streams, order.network.jobs, order.network.cancel)
     yield from unpack_pending(dataset, store, chosen, force=force)
@@ -248,7 +251,7 @@ def _obtain_from(source: str, order: Order, artifact: Artifact, partial: Partial
             partial.forget()
             want = replace(want, trusting=False)
             yield from moved(pull(source, partial, want, order.network), artifact.file, "download")
-        checksums = partial.digests()
+        version, checksums = partial.version, partial.digests()
         rewrapped = yield from judge(dataset, artifact, partial.path, checksums, store, pinned=pinned)
     except WrongBytesError as error:
         store.keep_evidence(dataset, artifact, error.evidence)
@@ -258,6 +261,8 @@ def _obtain_from(source: str, order: Order, artifact: Artifact, partial: Partial
             store.keep_evidence(dataset, artifact, stream.read(EVIDENCE_BYTES))
         partial.forget()
         raise
+    if partial.version != version:
+        raise SourceError("the download was begun anew while it was looked at")
     store.write_blocks(dataset, artifact, Recorded(checksums["sha256"], partial.block_crc32s()))
     kept = keep(dataset, artifact, store, checksums, source=redact(source), rewrapped=rewrapped, part=partial.path)
     partial.discard()

@@ -49,7 +49,7 @@ class Network:
         self.connections = connections
         self.jobs = jobs
         self.retries = retries
-        self.is_limited = limit_bytes_per_second is not None
+        self._limit_bytes_per_second = limit_bytes_per_second
         # A tenth of a second's worth, so that bytes come evenly.
         self._piece_bytes = CHUNK_BYTES if limit_bytes_per_second is None else max(1, limit_bytes_per_second // 10)
         self._cancel = Event()
@@ -79,6 +79,11 @@ class Network:
             piece, rest = rest[: self._piece_bytes], rest[self._piece_bytes :]
             self._bucket.take(len(piece))
             yield piece
+
+    def floor(self, bytes_per_second: float) -> float:
+        """The rate below which a source counts as silent: this one, or less where everything is to be slow."""
+        limit = self._limit_bytes_per_second
+        return bytes_per_second if limit is None else min(bytes_per_second, limit / 20)
 
     def authentication(self, url: str) -> Callable[[PreparedRequest], PreparedRequest] | None:
         """What `requests` needs to be let in by the URL's host."""

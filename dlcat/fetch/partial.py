@@ -23,6 +23,7 @@ from threading import Condition, Thread
 from typing import TYPE_CHECKING, Any
 
 from dlcat.disk import disk_errors
+from dlcat.errors import DiskError
 from dlcat.fetch.identity import BLOCK_BYTES, CHUNK_BYTES, Blocks, Hashes, crc32
 from dlcat.fetch.owner import give_up, is_orphan, is_owner, new_owner
 
@@ -52,6 +53,10 @@ class Stretch:
     crc32: int
 
 
+LIMIT_MISREAD = 8
+"""So many stretches may read back wrong before the disk is to blame."""
+
+
 class ClosedError(Exception):
     """The partial was given up while a connection still worked on it."""
 
@@ -77,6 +82,7 @@ class Partial:
         self._front = 0
         self._hashes, self._blocks = Hashes(self._algorithms), Blocks()
         self._failure: BaseException | None = None
+        self._misread = 0
         self._closed = False
         self._reader = Thread(target=self._follow, name="dlcat-hash", daemon=True)
         with disk_errors(folder):
@@ -111,8 +117,10 @@ class Partial:
             self._require_open()
             self.version += 1
             self._claims.truncate(0)
-            self.path.unlink()  # not truncated: a connection that is slow to die still writes, to the old one
-            self.path.touch()
+            # Not truncated: a connection that is slow to die still writes, to the old one.
+            fresh = self.path.with_name("fresh")
+            fresh.touch()
+            os.replace(fresh, self.path)
             self._stretches.clear()
             self.origin, self.mixed, self._front = origin, False, 0
             self._hashes, self._blocks = Hashes(self._algorithms), Blocks()
@@ -152,7 +160,10 @@ class Partial:
         """Say how long the file is, where its source did not announce it."""
         with self._changed:
             assert self.origin is not None
+            self._require_open()
             self.origin = Origin(self.origin.source, self.origin.validator, size_bytes)
+            with disk_errors(self.path):
+                self._note(asdict(self.origin))
 
     def gaps(self) -> list[tuple[int, int | None]]:
         """What is missing: (start, one past the end), the last one open-ended where the length is not known."""
@@ -162,11 +173,17 @@ class Partial:
             for stretch in sorted(self._stretches.values()):
                 if stretch.start > position:
                     found.append((position, stretch.start))
-                position = stretch.end
+                position = max(position, stretch.end)
             size_bytes = None if self.origin is None else self.origin.size_bytes
             if size_bytes is None or position < size_bytes:
                 found.append((position, size_bytes))
             return found
+
+    @property
+    def read_bytes(self) -> int:
+        """How far the bytes were read back without a hole."""
+        with self._changed:
+            return self._front
 
     @property
     def received_bytes(self) -> int:
@@ -245,8 +262,12 @@ class Partial:
             del self._stretches[stretch.start]
             if sound:
                 self._front, self._hashes = stretch.end, hashes
+                self._stretches = {start: each for start, each in self._stretches.items() if start >= self._front}
             else:
                 self._note({"disowned": stretch.start})
+                self._misread += 1
+                if self._misread > LIMIT_MISREAD:
+                    self._failure = DiskError(f"{self.path}: the disk gives back other bytes than were written")
             self._changed.notify_all()
 
     def _require_open(self) -> None:
@@ -255,7 +276,9 @@ class Partial:
             raise ClosedError("the partial is closed")
 
     def _note(self, line: Any) -> None:
-        self._claims.write((json.dumps(line) + "\n").encode())
+        rest = (json.dumps(line) + "\n").encode()
+        while rest:  # a disk that is nearly full takes a part of it
+            rest = rest[self._claims.write(rest) or 0 :]
 
     def _load(self) -> None:
         """Read the claims; what cannot be read, such as a last line cut short, was never claimed."""
@@ -303,7 +326,18 @@ def adopt(folder: Path, file: str, algorithms: Iterable[str]) -> Partial:
             with suppress(FileNotFoundError):  # another process was faster
                 os.rename(orphan, mine)
         mine.mkdir(exist_ok=True)
-    return Partial(mine, algorithms, owner)
+    try:
+        return Partial(mine, algorithms, owner)
+    except BaseException:
+        give_up(owner)
+        raise
+
+
+def sweep(folder: Path, file: str) -> None:
+    """Remove what dead processes left of a file that is no longer needed from them."""
+    for path in partials(folder, file):
+        if is_orphan(_owner(path, file), path / "claims"):
+            shutil.rmtree(path, ignore_errors=True)
 
 
 def salvage(folder: Path, file: str, damaged: Path, block_crc32s: list[int], source: str, size_bytes: int) -> int:
@@ -325,25 +359,27 @@ def salvage(folder: Path, file: str, damaged: Path, block_crc32s: list[int], sou
     owner = new_owner()
     made = folder / f"{file}.{owner}.part"
     lines: list[Any] = [asdict(Origin(source, None, size_bytes)), {"mixed": True}]
-    with disk_errors(damaged):
-        made.mkdir(parents=True)
-        with open(damaged, "rb", buffering=0) as stream:
-            for number, expected in enumerate(block_crc32s):
-                start, end = number * BLOCK_BYTES, min((number + 1) * BLOCK_BYTES, size_bytes)
-                crc = 0
-                for chunk in _chunks(stream, end - start):
-                    crc = crc32(chunk, crc)
-                if crc == expected and stream.tell() == end:
-                    lines.append([start, end, crc])
-                stream.seek(end)
-        (made / "claims").write_text("".join(json.dumps(line) + "\n" for line in lines))
-        if damaged.stat().st_nlink == 1:
-            os.replace(damaged, made / "bytes")
-        else:
-            shutil.copyfile(damaged, made / "bytes")
-            damaged.unlink()
-        os.truncate(made / "bytes", min(size_bytes, (made / "bytes").stat().st_size))
-    give_up(owner)
+    try:
+        with disk_errors(damaged):
+            made.mkdir(parents=True)
+            with open(damaged, "rb", buffering=0) as stream:
+                for number, expected in enumerate(block_crc32s):
+                    start, end = number * BLOCK_BYTES, min((number + 1) * BLOCK_BYTES, size_bytes)
+                    crc = 0
+                    for chunk in _chunks(stream, end - start):
+                        crc = crc32(chunk, crc)
+                    if crc == expected and stream.tell() == end:
+                        lines.append([start, end, crc])
+                    stream.seek(end)
+            (made / "claims").write_text("".join(json.dumps(line) + "\n" for line in lines))
+            if damaged.stat().st_nlink == 1:
+                os.replace(damaged, made / "bytes")
+            else:
+                shutil.copyfile(damaged, made / "bytes")
+                damaged.unlink()
+            os.truncate(made / "bytes", min(size_bytes, (made / "bytes").stat().st_size))
+    finally:
+        give_up(owner)
     return sum(line[1] - line[0] for line in lines[2:])
 
 

@@ -8,6 +8,7 @@ from urllib.parse import quote
 
 from dlcat.disk import free_bytes
 from dlcat.errors import UsageError, nearest
+from dlcat.fetch.credentials import redact
 from dlcat.fetch.partial import claimed_bytes
 
 if TYPE_CHECKING:
@@ -121,7 +122,7 @@ def sources(dataset: Dataset, artifact: Artifact, mirror: tuple[str, ...]) -> tu
     for base in mirror:
         if not base.startswith(("http://", "https://")):
             hint = "serve the folder with any static file server"
-            raise UsageError(f"expected a mirror like http://host/base, found {base!r}", hint=hint)
+            raise UsageError(f"expected a mirror like http://host/base, found {redact(base.strip())!r}", hint=hint)
     mirrored = (f"{base.rstrip('/')}/{dataset.name}/{quote(artifact.file)}" for base in mirror)
     return (*mirrored, *(artifact.urls if dataset.access == "open" else ()))
 

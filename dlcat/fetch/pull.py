@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from dlcat.disk import disk_errors
-from dlcat.fetch.answer import WrongBytesError
+from dlcat.fetch.answer import SourceError, WrongBytesError
 from dlcat.fetch.crew import TICK_SECONDS, Crew, Want
 from dlcat.fetch.identity import CHUNK_BYTES
 from dlcat.fetch.partial import Origin
@@ -41,7 +41,10 @@ def pull(source: str, partial: Partial, want: Want, network: Network) -> Generat
             crew.dismiss()
     assert partial.origin is not None
     found_bytes = partial.origin.size_bytes
+    if partial.read_bytes != found_bytes:
+        raise SourceError(f"only {partial.read_bytes} of {found_bytes} bytes are here")
     if want.expected_bytes is not None and found_bytes != want.expected_bytes:
+        partial.forget()
         raise WrongBytesError(f"{want.expected_bytes} bytes", f"{found_bytes} bytes")
     partial.flush()
 

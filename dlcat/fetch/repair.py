@@ -7,8 +7,11 @@ from typing import TYPE_CHECKING
 from dlcat.fetch.fetch import Order, claimed, fulfil
 from dlcat.fetch.install import repair_members
 from dlcat.fetch.network import Network
+from dlcat.fetch.offline import reachable
 from dlcat.fetch.partial import salvage
-from dlcat.fetch.records import Failed, Salvaged
+from dlcat.fetch.plan import sources
+from dlcat.fetch.records import Failed, Missing, Salvaged
+from dlcat.fetch.terms import require_acceptance
 from dlcat.fetch.verify import is_known, verify
 
 if TYPE_CHECKING:
@@ -33,7 +36,10 @@ def repair(
         yield record
         if isinstance(record, Failed):
             failed.append(record)
-    if failed:
+        elif isinstance(record, Missing):
+            failed.append(Failed(record.artifact, "a file", "none"))
+    if known and failed:
+        require_acceptance(dataset)
         order = Order(dataset, store, known, mirror, network=network or Network())
         yield from _mend_files(order, {record.artifact for record in failed if not record.paths})
         yield from _mend_trees(order, {record.artifact: record.paths for record in failed if record.paths})
@@ -45,7 +51,8 @@ def _mend_files(order: Order, names: set[str]) -> Generator[Record, None, None]:
     lock = yield from claimed(order.dataset, order.store)
     try:
         for artifact in order.chosen:
-            if artifact.file in names:
+            # Without a source the damaged file is all there is, and stays where it is.
+            if artifact.file in names and reachable(sources(order.dataset, artifact, order.mirror)):
                 yield from _salvage(order.dataset, artifact, order.store)
     finally:
         lock.release()

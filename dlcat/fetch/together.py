@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from queue import SimpleQueue
-from threading import Thread
+from threading import Event, Thread
 from typing import TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:
@@ -26,7 +26,8 @@ def together(
     queue: SimpleQueue[Record | BaseException | None] = SimpleQueue()
     waiting = list(streams)
     errors: list[BaseException] = []
-    running = [_start(waiting.pop(0), queue) for _ in range(min(at_once, len(waiting)))]
+    stop = Event()
+    running = [_start(waiting.pop(0), queue, stop) for _ in range(min(at_once, len(waiting)))]
     ended = 0
     try:
         while ended < len(streams):
@@ -35,10 +36,11 @@ def together(
                 ended += 1
                 errors += [found] if found is not None else []
                 if waiting:
-                    running.append(_start(waiting.pop(0), queue))
+                    running.append(_start(waiting.pop(0), queue, stop))
             else:
                 yield found
     except BaseException:
+        stop.set()
         cancel()
         for thread in running:
             thread.join()
@@ -58,11 +60,15 @@ def _one_by_one(streams: Sequence[Generator[Record, None, None]]) -> Iterator[Re
         raise errors[0]
 
 
-def _start(stream: Generator[Record, None, None], queue: SimpleQueue[Record | BaseException | None]) -> Thread:
+def _start(
+    stream: Generator[Record, None, None], queue: SimpleQueue[Record | BaseException | None], stop: Event
+) -> Thread:
     def run() -> None:
         try:
             for record in stream:
                 queue.put(record)
+                if stop.is_set():
+                    stream.close()
         except BaseException as error:  # raised again by who reads the queue
             queue.put(error)
         else:

@@ -12,6 +12,7 @@ from time import monotonic, time
 from typing import TYPE_CHECKING, Any
 
 from dlcat.fetch.answer import BRIEF, FINAL, PASSING, Answer, Asked, SourceError, read_answer
+from dlcat.fetch.credentials import redact_text
 from dlcat.fetch.hosts import retry_after_seconds
 from dlcat.fetch.identity import CHUNK_BYTES
 
@@ -126,7 +127,7 @@ def packaged_path(name: str) -> Path:
 def reason(error: Exception) -> str:
     """The one sentence that matters in a chain of network errors."""
     from requests import exceptions
-    from urllib3.exceptions import IncompleteRead, ReadTimeoutError
+    from urllib3.exceptions import IncompleteRead, InvalidChunkLength, ReadTimeoutError
 
     chain = _chain(error)
     for link in chain:
@@ -138,8 +139,10 @@ def reason(error: Exception) -> str:
             return f"no byte for {READ_SECONDS} s"
         if isinstance(link, exceptions.TooManyRedirects):
             return "it redirects in a circle"
+        if isinstance(link, InvalidChunkLength):
+            return "the body broke off"
     deepest = chain[-1]
-    return (getattr(deepest, "strerror", None) or str(deepest) or type(deepest).__name__).strip()
+    return redact_text((getattr(deepest, "strerror", None) or str(deepest) or type(deepest).__name__).strip())
 
 
 def version() -> str:
@@ -157,7 +160,9 @@ def _patience(error: Exception) -> Any:
     """Certificates, proxies, redirects and URLs do not mend themselves; a host that is not there hardly does."""
     from requests import exceptions
 
-    final = (exceptions.SSLError, exceptions.ProxyError, exceptions.TooManyRedirects, exceptions.InvalidURL)
+    final = (exceptions.SSLError, exceptions.InvalidProxyURL, exceptions.TooManyRedirects, exceptions.InvalidURL)
+    if isinstance(error, exceptions.ProxyError) and "407" in reason(error):
+        return FINAL  # the proxy wants a password; otherwise it stands for what is behind it
     if isinstance(error, final) or not isinstance(error, exceptions.ConnectionError | exceptions.Timeout):
         return FINAL
     refused = any(isinstance(link, ConnectionRefusedError) or _is_unknown_host(link) for link in _chain(error))

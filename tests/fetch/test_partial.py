@@ -183,8 +183,7 @@ def test_files_whose_names_begin_alike_are_kept_apart(tmp_path):
 
 
 def test_the_owner_of_a_process_that_ended_is_an_orphan(tmp_path):
-    script = "from dlcat import catalog
-from dlcat.fetch.owner import new_owner; print(new_owner())"
+    script = "from dlcat.fetch.owner import new_owner; print(new_owner())"
     environment = os.environ | {"PYTHONPATH": str(Path(catalog.__file__).parents[2])}
     command = [sys.executable, "-c", script]
     found = subprocess.run(command, capture_output=True, text=True, check=True, env=environment).stdout.strip()

@@ -342,3 +342,45 @@ def test_no_thread_outlives_a_pull(lab, partial):
     run(lab, partial)
     names = [thread.name for thread in threading.enumerate() if isinstance(thread, Thread)]
     assert "dlcat-lane" not in names
+
+
+def test_a_complete_partial_costs_no_request(lab, tmp_path):
+    with adopt(tmp_path, "a.bin", ("sha256",)) as partial:
+        run(lab, partial)
+    lab.forget()
+    with adopt(tmp_path, "a.bin", ("sha256",)) as partial:
+        assert run(lab, partial) == sha256(BODY)
+        assert lab.requests == ()
+
+
+def test_ranges_that_do_not_say_their_version_are_not_appended_by_who_must_not_trust(lab, partial):
+    begin(lab, partial, faults.drop_after(1_000_000), CAUTIOUS)
+    lab.replace("a.bin", OTHER)
+    lab.schedule("a.bin", faults.if_range_ignored & faults.no_etag)
+    with pytest.raises(ChangedError):
+        run(lab, partial, CAUTIOUS)
+
+
+def test_a_server_that_refuses_ranges_alone_is_taken_from_by_one_connection(lab, partial):
+    lab.schedule("a.bin", faults.unsatisfiable & faults.rate(2e6))
+    assert run(lab, partial, TRUSTING, connections=4) == sha256(BODY)
+
+
+def test_a_length_that_is_known_only_later_is_kept(lab, partial):
+    begin(lab, partial, faults.chunked & faults.drop_after(1_000_000), CAUTIOUS)
+    assert run(lab, partial, CAUTIOUS, connections=1) == sha256(BODY)
+    assert [request.status for request in lab.requests] == [206]
+
+
+def test_a_lane_of_a_pull_that_was_given_up_touches_nothing_any_more(lab, partial, monkeypatch):
+    monkeypatch.setattr(crew, "FLOOR_SECONDS", 0.3)
+    monkeypatch.setattr(crew, "DISMISS_SECONDS", 0.0)
+    lab.schedule("a.bin", faults.stall_after(10))
+    with pytest.raises(SourceError, match="less than"):
+        run(lab, partial, connections=1)
+    with FaultServer({"a.bin": BODY}) as other:
+        assert run(other, partial) == sha256(BODY)
+        lab.release()
+        lab.wait_idle()
+        assert partial.read_bytes == len(BODY)
+        assert partial.path.read_bytes() == BODY

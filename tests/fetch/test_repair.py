@@ -11,7 +11,7 @@ from random import Random
 import pytest
 
 from dlcat.catalog.dataset import Artifact
-from dlcat.errors import UnreachableError, VerificationError
+from dlcat.errors import AccessError, UnreachableError, VerificationError
 from dlcat.fetch.fetch import fetch
 from dlcat.fetch.identity import BLOCK_BYTES, Blocks, crc32
 from dlcat.fetch.network import Network
@@ -183,3 +183,24 @@ def test_verifying_alone_names_a_file_whose_bytes_changed_and_the_next_fetch_men
     assert [(record.paths, record.found) for record in failed] == [(("a.txt",), "other bytes")]
     list(fetch(installed, store))
     assert wrong.read_bytes() == b"a.txt" * 1000
+
+
+def test_a_damaged_file_that_nobody_serves_stays_where_it_is(store, make_dataset, lab):
+    artifact = Artifact(
+        file="a.bin",
+        urls=[],
+        size=len(CONTENT),
+        checksums={"sha256": hashlib.sha256(CONTENT).hexdigest()},
+        provenance="",
+    )
+    dataset = make_dataset(artifact, access="by-hand")
+    mirror = (lab.base.rstrip("/"),)
+    lab.replace("toy/a.bin", CONTENT)
+    list(fetch(dataset, store, mirror=mirror))
+    path = store.artifact_path(dataset, artifact)
+    scribble(path, 5)
+    with pytest.raises(AccessError):
+        list(repair(dataset, store))
+    assert path.exists()
+    list(repair_with(dataset, store, mirror=mirror))
+    assert path.read_bytes() == CONTENT
