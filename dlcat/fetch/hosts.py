@@ -10,7 +10,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC
 from decimal import Decimal
-from email.utils import parsedate_to_datetime
 from threading import Condition, Event, Lock
 from time import monotonic
 from typing import TYPE_CHECKING
@@ -209,6 +208,8 @@ def retry_after_seconds(headers: Mapping[str, str], now: float) -> float | None:
     text = headers.get("Retry-After", "").strip()
     if re.fullmatch(r"[0-9]+(\.[0-9]+)?", text, re.ASCII):
         return min(float(text), RETRY_AFTER_LIMIT_SECONDS)
+    from email.utils import parsedate_to_datetime  # 10 ms, needed by few answers
+
     try:
         moment = parsedate_to_datetime(text)
         seconds = (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp() - now

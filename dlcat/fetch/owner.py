@@ -6,9 +6,7 @@ An owner is written PID-START-NONCE@HOST. No lock is involved: taking over what 
 from __future__ import annotations
 
 import os
-import platform
 import re
-import secrets
 from contextlib import suppress
 from functools import cache
 from pathlib import Path
@@ -24,6 +22,8 @@ _OWNER = re.compile(r"(?P<pid>\d{1,10})-(?P<started>\d{1,20})-[0-9a-f]{8}@(?P<ho
 
 def new_owner() -> str:
     """A name that no other process or thread has, alive until `give_up`."""
+    import secrets  # 4 ms, needed only where something is written
+
     owner = f"{os.getpid()}-{_started(os.getpid())}-{secrets.token_hex(4)}@{_host()}"
     _LIVE.add(owner)
     return owner
@@ -77,4 +77,6 @@ def _started(pid: int) -> str:
 
 
 def _host() -> str:
+    import platform
+
     return re.sub(r"[^\w-]", "", platform.node(), flags=re.ASCII) or "here"

@@ -8,8 +8,6 @@ from urllib.parse import quote
 
 from dlcat.disk import free_bytes
 from dlcat.errors import UsageError, nearest
-from dlcat.fetch.credentials import redact
-from dlcat.fetch.partial import claimed_bytes
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -121,6 +119,8 @@ def sources(dataset: Dataset, artifact: Artifact, mirror: tuple[str, ...]) -> tu
     """
     for base in mirror:
         if not base.startswith(("http://", "https://")):
+            from dlcat.fetch.credentials import redact
+
             hint = "serve the folder with any static file server"
             raise UsageError(f"expected a mirror like http://host/base, found {redact(base.strip())!r}", hint=hint)
     mirrored = (f"{base.rstrip('/')}/{dataset.name}/{quote(artifact.file)}" for base in mirror)
@@ -132,8 +132,10 @@ def _planned(dataset: Dataset, artifact: Artifact, store: Store, mirror: tuple[s
     remaining_bytes = artifact.size
     if state == "ok" and not force:
         remaining_bytes = 0
-    elif artifact.size is not None and not force:
-        there_bytes = max(map(claimed_bytes, store.partials(dataset, artifact)), default=0)
+    elif artifact.size is not None and not force and (found := store.partials(dataset, artifact)):
+        from dlcat.fetch.partial import claimed_bytes
+
+        there_bytes = max(map(claimed_bytes, found))
         remaining_bytes = max(0, artifact.size - there_bytes)
     return Planned(
         file=artifact.file,

@@ -23,7 +23,6 @@ from dlcat.disk import disk_errors, write_beside
 from dlcat.errors import UsageError
 from dlcat.fetch.identity import promise
 from dlcat.fetch.owner import is_owner, process_owner
-from dlcat.fetch.partial import partials
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -197,7 +196,12 @@ class Store:
 
     def partials(self, dataset: Dataset, artifact: Artifact) -> list[Path]:
         """The folders of downloads that are under way, or were broken off."""
-        return partials(self.notes_path(dataset), artifact.file)
+        folder = self.notes_path(dataset)
+        if not folder.is_dir():
+            return []
+        from dlcat.fetch.partial import partials  # 10 ms, for which `list` has no use
+
+        return partials(folder, artifact.file)
 
     def receipt_path(self, dataset: Dataset, artifact: Artifact) -> Path:
         """Where the artifact's receipt lies."""
