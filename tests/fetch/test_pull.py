@@ -226,11 +226,10 @@ def test_a_refused_connection_and_a_failing_handshake_are_reasons(lab, partial):
 def test_slow_connections_are_joined_by_others_and_the_parts_fit(lab, partial):
     content = Random(3).randbytes(12_000_000)
     lab.replace("a.bin", content)
-    lab.schedule("a.bin", faults.rate(4e6))
+    lab.schedule("a.bin", faults.rate(1e6))
     assert run(lab, partial, CAUTIOUS, connections=4) == sha256(content)
-    # How many, and how much was on its way when another lane took over, is a matter of the machine's speed.
-    assert 2 <= lab.most_connections <= 4
-    assert lab.bytes_served < 2 * len(content)
+    assert lab.most_connections == 4
+    assert lab.bytes_served < 1.6 * len(content)
 
 
 def test_where_more_connections_are_refused_one_does_it(lab, partial):
