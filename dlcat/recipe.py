@@ -6,11 +6,11 @@ and every fault is reported at once with the file and line, or the override, tha
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
-from annotated_types import Ge, Lt, MinLen
+from annotated_types import Ge, Gt, Lt, MinLen
 
 from dlcat import document
 from dlcat.errors import InvalidError, UsageError, nearest
@@ -49,6 +49,17 @@ class Model:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ProgressiveResize:
+    """Small images first, full ones later: early steps need no detail, and cost the square of a side less."""
+
+    __pydantic_config__: ClassVar[dict[str, Any]] = STRICT
+    size: Annotated[int, Ge(1)]
+    """Pixels of the shrunk images' shorter side."""
+    until: Annotated[float, Gt(0), Lt(1)] = 0.5
+    """Share of the run's steps that see shrunk images."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Train:
     """How long, in which portions, with which numbers."""
 
@@ -67,6 +78,8 @@ class Train:
     """Share of the training split that is held out by the seed to watch training; 0 uses it all."""
     validate_every: Annotated[int, Ge(1)] = 1
     """Epochs between two looks at the validation split; the last epoch always has one."""
+    progressive_resize: ProgressiveResize | None = None
+    """Train on smaller images at first (Howard 2018; Tan & Le 2021, arXiv:2104.00298); null: on full ones throughout."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,7 +123,7 @@ class Recipe:
             "augment": [choice.plain() for choice in self.augment],
             "optimizer": self.optimizer.plain(),
             "schedule": self.schedule.plain(),
-            "train": {name: getattr(self.train, name) for name in (item.name for item in fields(Train))},
+            "train": asdict(self.train),
         }
 
     def to_yaml(self) -> str:

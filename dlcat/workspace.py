@@ -164,17 +164,24 @@ class Workspace:
     def train(
         self, recipe: Recipe, cost: Cost, *, device: str = "auto", folder: Path | None = None, command: str = ""
     ) -> Iterator[Started | Epoch | Finished]:
-        """Train a recipe on its installed dataset, at the cost that `trainable` told; see `dlcat.train.session.train`."""
+        """Train a recipe on its installed dataset, at the cost that `trainable` told; see `dlcat.train.session.train`.
+
+        Raises:
+            InvalidError: there is a lock file, and it cannot be read.
+        """
+        from dlcat.fetch import lockfile
         from dlcat.train import session
 
         dataset = self.catalog[recipe.dataset]
+        digests = self.digests(dataset)
         return session.train(
             recipe,
             dataset,
             cost,
             train_examples=self.examples(dataset, "train"),
             test_examples=self.examples(dataset, "test"),
-            digests=self.digests(dataset),
+            digests=digests,
+            lock=lockfile.citation(self.locations.lockfile, dataset, digests),
             folder=folder or self.locations.runs,
             device=device,
             command=command,

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +13,8 @@ import pytest
 import yaml
 
 from dlcat import workspace
-from dlcat.errors import UsageError
+from dlcat.errors import InvalidError, UsageError
+from dlcat.fetch import lockfile
 from dlcat.train.session import Started
 from dlcat.workspace import Workspace
 
@@ -43,6 +46,20 @@ def test_making_a_workspace_touches_nothing(tmp_path: Path) -> None:
     made = workspace.here(cache=tmp_path / "cache")
     assert made.store.names() == []
     assert not (tmp_path / "cache").exists()
+
+
+def test_a_run_cites_the_lock_file(place: Workspace, tmp_path: Path) -> None:
+    mine = Workspace(replace(place.locations, runs=tmp_path / "runs"))
+    recipe, dataset = mine.recipe("digits_quickstart"), mine.catalog["digits"]
+    train = partial(mine.train, recipe, mine.cost(recipe), device="cpu")
+    assert next(train()).run.environment()["lock"] is None
+    path = mine.locations.lockfile
+    lockfile.write(path, lockfile.lock([dataset], mine.store, version="1"))
+    held = {"file": path.name, "sha256": hashlib.sha256(path.read_bytes()).hexdigest(), "holds": True}
+    assert next(train()).run.environment()["lock"] == held
+    path.write_text("version: 0")
+    with pytest.raises(InvalidError, match="version"):
+        train()
 
 
 def test_what_is_trainable_comes_with_its_cost_which_a_training_tells(place: Workspace, tmp_path: Path) -> None:

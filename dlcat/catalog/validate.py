@@ -10,7 +10,7 @@ from dataclasses import replace
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 
-from dlcat.catalog.dataset import Artifact, Dataset
+from dlcat.catalog.dataset import Artifact, Dataset, Unpack
 from dlcat.errors import InvalidError, nearest
 from dlcat.schema import Fault, Schema, choice, short
 
@@ -22,10 +22,14 @@ if TYPE_CHECKING:
 HASH_DIGITS = {"sha256": 64, "sha512": 128, "sha384": 96, "sha1": 40, "md5": 32}
 """Checksum algorithms a catalog may use, and the length of their hexadecimal digests."""
 
+ARCHIVES: tuple[Unpack, ...] = ("tar", "zip")
+"""What may hold several files, and so archives among them."""
+
 _SCHEMA = Schema(Dataset)
 _NAME = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 _SOURCE = re.compile(r"(https?://[^\s/]+/\S*|package:[A-Za-z0-9_.-]+/\S+)")
 _DRIVE = re.compile(r"[A-Za-z]:")
+_TREE = re.compile(rf"sha256:[0-9a-f]{{{HASH_DIGITS['sha256']}}}")
 
 
 def datasets(document: Document) -> dict[str, Dataset]:
@@ -109,6 +113,7 @@ def _artifact_faults(artifact: Artifact, dataset: Dataset) -> Iterator[Fault]:
         yield ("split",), f"no split named {artifact.split!r}; {nearest(artifact.split, dataset.splits)}"
     if artifact.part is not None and artifact.part not in dataset.parts:
         yield ("part",), f"no part named {artifact.part!r}; {nearest(artifact.part, dataset.parts)}"
+    yield from _inside_faults(artifact)
     yield from _digest_faults(artifact.checksums, ("checksums",))
     for position, other in enumerate(artifact.other_versions):
         yield from _digest_faults(other.checksums, ("other_versions", position, "checksums"))
@@ -117,6 +122,17 @@ def _artifact_faults(artifact: Artifact, dataset: Dataset) -> Iterator[Fault]:
         if not _is_inside(member.path):
             yield (*where, "path"), f"expected a path inside the archive, found {member.path!r}: it would leave it"
         yield from _digest_faults(member.checksums, where)
+
+
+def _inside_faults(artifact: Artifact) -> Iterator[Fault]:
+    """What is said of files inside an artifact that has none, or in a form that nothing can be held to."""
+    if artifact.tree is not None and not _TREE.fullmatch(artifact.tree):
+        yield ("tree",), f"expected sha256: and 64 hexadecimal digits in lower case, found {artifact.tree!r}"
+    if artifact.tree is not None and artifact.unpack == "none":
+        yield ("tree",), "expected no tree, because the artifact does not unpack (unpack: none)"
+    if artifact.nested is not None and artifact.unpack not in ARCHIVES:
+        expected = f"expected an artifact that unpacks to several files (unpack: {' or '.join(ARCHIVES)})"
+        yield ("nested",), f"{expected}, found unpack: {artifact.unpack}"
 
 
 def _digest_faults(checksums: dict[str, str], where: Where) -> Iterator[Fault]:

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import os
 import sys
-from typing import Any, NoReturn
+from typing import Any, NoReturn, TextIO
 
 import typer
 
 from dlcat.cli.app import app
-from dlcat.errors import INTERRUPTED_EXIT_CODE, DlcatError
+from dlcat.errors import INTERRUPTED_EXIT_CODE, DiskError, DlcatError
 
 _CommandLineError: type[Exception] = next(
     kind for kind in typer.BadParameter.__mro__ if kind.__name__ == "ClickException"
 )
 """What every fault of a command line is: click's ClickException, of which newer versions of typer carry a copy."""
+
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 def main() -> NoReturn:
@@ -23,9 +26,6 @@ def main() -> NoReturn:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")  # a terminal without Chinese shows ?, and goes on
-    # Threads that wait for each other sleep instead of spinning. A spinning thread keeps the core from whoever else wants
-    # it: two trainings on two cores ran 9 times slower each, not 2 (docs/log.md). torch reads this when it is loaded.
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     sys.exit(run(sys.argv[1:]))
 
 
@@ -42,11 +42,13 @@ def run(arguments: list[str]) -> int:
     except (KeyboardInterrupt, typer.Abort):
         return _interrupted()
     except BrokenPipeError:  # `dlcat list | head`
-        _close_stdout()
+        _silence(sys.stdout)
         return 0
+    except OSError as error:
+        return _disk_full(error) if error.errno in _FULL else _own_fault(error)
     except SystemExit as stop:  # typer's own end over a closed pipe; otherwise shell completion's
         if isinstance(stop.__context__, BrokenPipeError):
-            _close_stdout()
+            _silence(sys.stdout)
             return 0
         raise
     except Exception as error:
@@ -57,9 +59,12 @@ def run(arguments: list[str]) -> int:
 
 
 def _say(message: str, hint: str) -> None:
-    print(f"error: {message}", file=sys.stderr)
-    if hint:
-        print(f"hint: {hint}", file=sys.stderr)
+    try:
+        print(f"error: {message}", file=sys.stderr)
+        if hint:
+            print(f"hint: {hint}", file=sys.stderr)
+    except OSError:  # there is no room for this either; the exit code still tells
+        _silence(sys.stderr)
 
 
 def _interrupted() -> int:
@@ -75,9 +80,16 @@ def _say_usage(error: Any) -> int:
     return code
 
 
-def _close_stdout() -> None:
-    """Point stdout at nothing, or Python complains about the broken pipe once more as it ends."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+def _disk_full(error: OSError) -> int:
+    """Met where `disk_errors` does not stand: `dlcat list > FILE` on a disk that is full."""
+    _silence(sys.stdout)
+    _say(f"{error.filename or 'standard output'}: {error.strerror}", "free some space, or write to another disk")
+    return DiskError.exit_code
+
+
+def _silence(stream: TextIO) -> None:
+    """Point the stream at nothing, or Python complains once more as it ends that it cannot be written to."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 def _own_fault(error: Exception) -> int:

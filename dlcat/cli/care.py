@@ -141,7 +141,7 @@ def _current(place: "Workspace") -> Any:
         is_told = "corrupt" not in place.store.states(dataset).values()  # such a file may prove right again
         if not is_told or dataset.reader is None or dataset.reader.name not in reader:
             return None
-        made_from = prepare._key(dataset, place.digests(dataset))
+        made_from = prepare.key(dataset, place.digests(dataset))
         return {f"{split}-{made_from}" for split in dataset.splits}
 
     return names

@@ -10,6 +10,7 @@ from dlcat.cli.app import CATALOG, Cache, Catalogs, Json, Language, app
 
 if TYPE_CHECKING:
     from dlcat.catalog import Dataset
+    from dlcat.fetch.terms import Agreement
 
 group = typer.Typer(help="The catalog file itself: its schema, and a check of it.", no_args_is_help=True)
 app.add_typer(group, name="catalog", rich_help_panel=CATALOG)
@@ -55,6 +56,7 @@ def show(
     cache: Cache = None,
 ) -> None:
     """Show everything the catalog knows of a dataset."""
+    from dlcat.fetch.plan import asked
     from dlcat.view import tables
 
     place = out.workspace(catalog, cache)
@@ -62,9 +64,10 @@ def show(
     if cite:
         out.document({"name": name, "citation": dataset.citation}) if json else out.text(dataset.citation)
     elif json:
-        out.document(_shown(dataset, place.store.states(dataset)))
+        out.document(_shown(dataset, place.store.states(dataset), asked(dataset)))
     else:
-        out.text(tables.dataset(dataset, place.store.states(dataset), out.language(lang), out.console()))
+        states = place.store.states(dataset)
+        out.text(tables.dataset(dataset, states, out.language(lang), out.console(), asked(dataset)))
 
 
 @group.command()
@@ -118,10 +121,11 @@ def _listed(dataset: "Dataset", installed: bool) -> dict[str, Any]:
     }
 
 
-def _shown(dataset: "Dataset", states: Any) -> dict[str, Any]:
+def _shown(dataset: "Dataset", states: Any, terms: "Agreement | None") -> dict[str, Any]:
     from dataclasses import asdict
 
-    content = {"name": dataset.name, **asdict(dataset)}
+    accepted = asdict(terms.accepted) if terms is not None and terms.accepted is not None else None
+    content = {"name": dataset.name, **asdict(dataset), "accepted": accepted}
     for artifact in content["artifacts"]:
         artifact["state"] = states[artifact["file"]]
     return content

@@ -1,14 +1,22 @@
 """Data commands: plan, fetch, verify, import, cache."""
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from dlcat.cli import out
 from dlcat.cli.app import DATA, Cache, Catalogs, Json, Mirrors, Parts, app
 
+if TYPE_CHECKING:
+    from dlcat.fetch.collect import Holding
+
 Name = Annotated[str, typer.Argument(help="The dataset.")]
+Only = Annotated[
+    list[str] | None, typer.Option(help="Only files inside whose path matches: 'images/000/*'. May be repeated.")
+]
+Split = Annotated[str | None, typer.Option(help="Only the files of this split.")]
+Sample = Annotated[int | None, typer.Option(min=1, help="So many files of every archive.")]
 
 cache_group = typer.Typer(help="What the cache holds: list, remove, path.", no_args_is_help=True)
 app.add_typer(cache_group, name="cache", rich_help_panel=DATA)
@@ -19,24 +27,36 @@ def plan(
     name: Name,
     mirror: Mirrors = None,
     part: Parts = None,
+    only: Only = None,
+    split: Split = None,
+    sample: Sample = None,
     json: Json = False,
     catalog: Catalogs = None,
     cache: Cache = None,
 ) -> None:
-    """Say what fetching a dataset would bring, from where and how much, before a byte moves."""
+    """Say what fetching a dataset would bring, from where, how much and on what terms, before a byte moves."""
     from dataclasses import asdict
 
-    from dlcat.fetch.plan import plan as make_plan
     from dlcat.view import tables
 
     place = out.workspace(catalog, cache)
-    made = make_plan(
-        place.catalog[name], place.store, mirror=tuple(mirror or place.locations.mirrors), parts=tuple(part or ())
-    )
+    dataset, store = place.catalog[name], place.store
+    wanted: dict[str, Any] = {"mirror": tuple(mirror or place.locations.mirrors), "parts": tuple(part or ())}
+    slicing: dict[str, Any] = {"only": tuple(only or ()), "split": split, "sample": sample}
+    made: Any
+    draw: Any
+    if any(slicing.values()):
+        from dlcat.fetch.slice_plan import plan_slice
+
+        made, draw = plan_slice(dataset, store, **slicing, **wanted), tables.slice_plan
+    else:
+        from dlcat.fetch.plan import plan as make_plan
+
+        made, draw = make_plan(dataset, store, **wanted), tables.plan
     if json:
         out.document(_plain(asdict(made)))
     else:
-        out.text(tables.plan(made, out.console()))
+        out.text(draw(made, out.console()))
 
 
 @app.command(rich_help_panel=DATA)
@@ -45,11 +65,9 @@ def fetch(
     mirror: Mirrors = None,
     part: Parts = None,
     force: Annotated[bool, typer.Option("--force", help="Fetch again what is there already.")] = False,
-    only: Annotated[
-        list[str] | None, typer.Option(help="Only files inside whose path matches: 'images/000/*'. May be repeated.")
-    ] = None,
-    split: Annotated[str | None, typer.Option(help="Only the files of this split.")] = None,
-    sample: Annotated[int | None, typer.Option(min=1, help="So many files of every archive.")] = None,
+    only: Only = None,
+    split: Split = None,
+    sample: Sample = None,
     frozen: Annotated[bool, typer.Option("--frozen", help="Only the bytes that dlcat.lock has.")] = False,
     connections: Annotated[int, typer.Option(min=1, max=16, help="Connections to one host at once.")] = 4,
     jobs: Annotated[int, typer.Option(min=1, max=16, help="Files at once.")] = 3,
@@ -146,17 +164,16 @@ def import_(
 
 @cache_group.command("ls")
 def cache_ls(json: Json = False, cache: Cache = None) -> None:
-    """List what the cache holds, by dataset."""
-    from dlcat import units
-    from dlcat.view.page import Column, plain_table
+    """List what the cache holds, by dataset: downloads, unpacked files, prepared arrays, what is unfinished."""
+    from dlcat.fetch.collect import holdings
+    from dlcat.view import tables
 
     store = out.workspace(None, cache).store
-    held: list[dict[str, Any]] = [{"name": name, "bytes": store.used_bytes(name)} for name in store.names()]
+    held = holdings(store)
     if json:
-        out.document({"path": str(store.locations.cache), "datasets": held})
-        return
-    rows = [[str(entry["name"]), units.size(entry["bytes"])] for entry in held]
-    out.text(plain_table([Column("name"), Column("size", right=True)], rows))
+        out.document({"path": str(store.locations.cache), "datasets": [_held(each) for each in held]})
+    else:
+        out.text(tables.holdings(held, out.console()) if held else "nothing is in the cache")
 
 
 @cache_group.command("rm")
@@ -177,6 +194,18 @@ def cache_rm(names: Annotated[list[str], typer.Argument(help="The datasets.")], 
 def cache_path(cache: Cache = None) -> None:
     """Print the cache folder."""
     out.text(str(out.workspace(None, cache).locations.cache))
+
+
+def _held(each: "Holding") -> dict[str, Any]:
+    return {
+        "name": each.dataset,
+        "bytes": each.size_bytes,
+        "artifacts_bytes": each.artifacts_bytes,
+        "data_bytes": each.data_bytes,
+        "prepared_bytes": each.prepared_bytes,
+        "unfinished_bytes": each.unfinished_bytes,
+        "used": each.used.isoformat(timespec="seconds") if each.used else None,
+    }
 
 
 def _records(records: list[Any]) -> list[dict[str, Any]]:

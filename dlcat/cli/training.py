@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from dlcat import waiting
 from dlcat.cli import out
 from dlcat.cli.app import TRAINING, Cache, Catalogs, Device, Json, Mirrors, Overrides, app
 
@@ -36,6 +37,7 @@ def train(
     cache: Cache = None,
 ) -> None:
     """Train a recipe; its data are fetched first where they are missing."""
+    waiting.choose()
     from dlcat.train.loop import Epoch
     from dlcat.train.session import Finished, Started
     from dlcat.view import tables
@@ -76,6 +78,7 @@ def eval_(
     cache: Cache = None,
 ) -> None:
     """Measure a finished run again, on the split it was tested on or another."""
+    waiting.choose()
     from dlcat.train import session
     from dlcat.train.batches import resident
     from dlcat.view import tables

@@ -138,8 +138,13 @@ def collect(found: Iterable[Garbage], store: Store) -> Iterator[Garbage]:
 
 
 def holdings(store: Store) -> list[Holding]:
-    """What the cache holds, by dataset."""
-    return [_holding(store, name) for name in store.names()]
+    """What the cache holds, by dataset.
+
+    Raises:
+        DiskError: the cache cannot be read.
+    """
+    with disk_errors(store.locations.cache):
+        return [_holding(store, name) for name in store.names()]
 
 
 def _partials(store: Store, name: str) -> Iterator[Garbage]:

@@ -2,7 +2,7 @@
 
 A lane is a connection in a thread of its own that fills one gap. The first lane shows what the source is; when what is
 left would take it long, other lanes take over half of the largest remainder each, again and again, so that all end at
-about the same time.
+about the same time. All but one give way to a file that has no connection yet.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from dlcat.fetch.writer import CLAIM_BYTES, Writer
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from dlcat.fetch.hosts import Slot
     from dlcat.fetch.network import Network
     from dlcat.fetch.partial import Partial
     from dlcat.fetch.records import Progress
@@ -69,7 +70,10 @@ class _Lane:
         self.promised: int | None = None
         """From where on another lane will take over, once it has an answer."""
         self.donor = donor
+        self.slot: Slot | None = None
         self.response: Response | None = None
+        self.gave_way = False
+        """Whether it was told to end where it is, for a file that has no connection yet."""
         self.fills = False
         """Whether the answer has come and fits, so that what is left can be given away."""
         self.error: BaseException | None = None
@@ -112,6 +116,7 @@ class Crew:
             if pace.is_silent(self._done_bytes, floor, is_served=self._is_served()):
                 raise SourceError(f"less than {floor:.0f} bytes a second for {FLOOR_SECONDS} s")
             if self._lanes:
+                self._give_way()
                 self._add_lanes(pace.bytes_per_second)
             elif self._partial.wait_until_read(TICK_SECONDS):
                 gaps = self._partial.gaps()
@@ -188,6 +193,21 @@ class Crew:
                 lane = _Lane(donor.promised, donor.end, donor)
             self._start_lane(lane)
 
+    def _give_way(self) -> None:
+        """End the lane with the least to do if someone needs its connection; what it leaves is brought at the end."""
+        with self._changed:
+            able = [lane for lane in self._lanes if lane.left_bytes and not lane.ended]
+            if len(able) < 2:
+                return
+            lane = min(able, key=lambda lane: lane.left_bytes)
+            assert lane.slot is not None  # it has an answer
+            assert lane.response is not None
+            if not self._network.give_way(lane.slot):
+                return
+            lane.gave_way = True
+            lane.end = lane.position
+        lane.response.abort()  # it may be waiting for a byte
+
     def _start_lane(self, lane: _Lane) -> None:
         with self._changed:
             self._lanes.append(lane)
@@ -196,14 +216,19 @@ class Crew:
     def _run_lane(self, lane: _Lane) -> None:
         try:
             with ExitStack() as stack:
-                stack.enter_context(self._network.slot(self._source))
+                # Who helps another lane must not be waited for: that one may well have ended before there is a slot.
+                take_slot = self._network.slot if lane.donor is None else self._network.spare_slot
+                lane.slot = stack.enter_context(take_slot(self._source))
+                if lane.slot is None:
+                    return
                 self._require_wanted()
                 found = self._begin_anew if lane.start == 0 and lane.end is None else self._go_on
                 response = found(lane, stack)
                 if response is not None:
                     self._read(lane, response)
         except BaseException as error:  # handed to the thread that works the crew
-            lane.error = error
+            if not (lane.gave_way and isinstance(error, SourceError)):
+                lane.error = error
         finally:
             with self._changed:
                 if lane.donor is not None and lane.donor.promised == lane.start:
@@ -326,7 +351,7 @@ class Crew:
             writer.close()
         if lane.end is None:
             partial.end_at(lane.position)
-        else:
+        elif lane.position < lane.end:
             done_bytes, all_bytes = lane.position - lane.start, lane.end - lane.start
             raise SourceError(f"the body ended after {done_bytes} of {all_bytes} bytes")
 

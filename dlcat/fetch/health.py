@@ -30,6 +30,8 @@ SUSPECT_FOR = timedelta(days=7)
 LATEST_SHARE = 0.3
 """Share of the latest transfer in the mean speed, if it is long: a short one measures the round trip."""
 LONG_BYTES = 1_000_000
+SHORT_BYTES = 100_000
+"""What is shorter than this says nothing of speed."""
 REASON_CHARACTERS = 300
 
 _WRITING = Lock()
@@ -204,7 +206,7 @@ def _moment(text: str) -> datetime:
 
 
 def _mean_speed(former: float | None, size_bytes: int, seconds: float) -> float | None:
-    if seconds <= 0 or size_bytes <= 0:
+    if seconds <= 0 or size_bytes < SHORT_BYTES:
         return former
     speed = size_bytes / seconds
     share = LATEST_SHARE * size_bytes / (size_bytes + LONG_BYTES)

@@ -74,10 +74,21 @@ class Bucket:
         _require_wanted(self._cancel)
 
 
+class Slot:
+    """One connection to a host that its holder may have."""
+
+    def __init__(self, state: _State) -> None:
+        self.state = state
+        self.is_promised = False
+        """Whether the holder has agreed to end early, for one who waits."""
+
+
 class Hosts:
     """How many connections each host gets: at most `limit`, and fewer from the moment it asks for less.
 
-    A host is a name with its port, so that two servers on one machine do not slow each other down.
+    A host is a name with its port, so that two servers on one machine do not slow each other down. A connection is
+    needed (`slot`), or only makes faster what others bring, too (`spare_slot`); what is needed goes first: nobody gets
+    a spare one while someone waits, and who has several gives one back (`give_way`).
     """
 
     def __init__(
@@ -98,19 +109,50 @@ class Hosts:
         self._changed = Condition()
 
     @contextmanager
-    def slot(self, url: str) -> Iterator[None]:
-        """One connection to the URL's host: waits until there is one to spare, and gives it back at the end.
+    def slot(self, url: str) -> Iterator[Slot]:
+        """One connection to the URL's host: waits until there is one, and gives it back at the end.
 
         Raises:
             CancelledError: `cancel` is set.
         """
-        state = self._enter(host(url))
+        with self._changed:
+            state = self._state(host(url))
+            state.waiting += 1
         try:
-            yield
-        finally:
+            self._enter(state)
+        except BaseException:
             with self._changed:
-                state.active -= 1
-                self._changed.notify_all()
+                state.waiting -= 1
+            raise
+        with self._held(Slot(state)) as held:
+            yield held
+
+    @contextmanager
+    def spare_slot(self, url: str) -> Iterator[Slot | None]:
+        """One connection to the URL's host, given back at the end; None where there is none that nobody waits for."""
+        with self._changed:
+            state = self._state(host(url))
+            is_free = self._is_free(state)
+            state.active += is_free
+        if not is_free:
+            yield None
+            return
+        with self._held(Slot(state)) as held:
+            yield held
+
+    def give_way(self, slot: Slot) -> bool:
+        """Whether the holder, who can do without, shall end this connection, because someone needs one.
+
+        With True it is promised to who waits, so that nobody else gives one back for the same reason.
+        """
+        with self._changed:
+            state = slot.state
+            is_wanted = state.waiting + state.active - state.limit > state.promised
+            if slot.is_promised or not is_wanted or state.held_until > self._now():
+                return False
+            slot.is_promised = True
+            state.promised += 1
+            return True
 
     def slow_down(self, url: str, retry_after_seconds: float | None = None) -> None:
         """Halve the host's connections for good (one stays), and open none until it may be asked again.
@@ -124,10 +166,9 @@ class Hosts:
                 state.held_until = max(state.held_until, self._now() + retry_after_seconds)
 
     def is_free(self, url: str) -> bool:
-        """Whether a connection to the URL's host could be made now, without waiting."""
+        """Whether a connection to the URL's host could be made now, without waiting or making others wait."""
         with self._changed:
-            state = self._state(host(url))
-            return state.active < state.limit and state.held_until <= self._now()
+            return self._is_free(self._state(host(url)))
 
     def limit(self, url: str) -> int:
         """Connections that the URL's host gets at once."""
@@ -139,15 +180,28 @@ class Hosts:
         with self._changed:
             return max(0.0, self._state(host(url)).held_until - self._now())
 
-    def _enter(self, name: str) -> _State:
+    @contextmanager
+    def _held(self, slot: Slot) -> Iterator[Slot]:
+        try:
+            yield slot
+        finally:
+            with self._changed:
+                slot.state.active -= 1
+                slot.state.promised -= slot.is_promised
+                self._changed.notify_all()
+
+    def _is_free(self, state: _State) -> bool:
+        return state.active + state.waiting < state.limit and state.held_until <= self._now()
+
+    def _enter(self, state: _State) -> None:
         while True:
             _require_wanted(self._cancel)
             with self._changed:
-                state = self._state(name)
                 held_seconds = state.held_until - self._now()
                 if held_seconds <= 0 and state.active < state.limit:
                     state.active += 1
-                    return state
+                    state.waiting -= 1
+                    return
                 if held_seconds <= 0:
                     self._changed.wait(CANCEL_NOTICED_SECONDS)
             if held_seconds > 0:
@@ -230,6 +284,10 @@ class _State:
 
     limit: int
     active: int = 0
+    waiting: int = 0
+    """Who need a connection and have none yet."""
+    promised: int = 0
+    """Of the active ones, those that end soon for who waits."""
     held_until: float = float("-inf")
 
 

@@ -11,8 +11,10 @@ from dlcat.disk import disk_errors, write_beside
 from dlcat.errors import VerificationError
 from dlcat.fetch.accept import MismatchError, require_contents, vouched_paths
 from dlcat.fetch.records import Moved, Unpacked
+from dlcat.fetch.slices import take_away, withdraw_slice
 from dlcat.fetch.staging import discard, files_path, recall, unpack_apart
 from dlcat.fetch.store import Manifest
+from dlcat.fetch.terms import plain
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Generator, Iterator
@@ -74,9 +76,11 @@ def write_notices(dataset: Dataset, store: Store) -> None:
     """
     manifests = (store.manifest(dataset, artifact) for artifact in dataset.artifacts)
     taken = {name for manifest in manifests if manifest is not None for name in manifest.top}
-    terms = dataset.license
-    lines = [f"{dataset.title}\n{dataset.homepage}\n", f"License: {terms.id or 'none is stated by upstream'}"]
-    lines += [text for text in (terms.url, terms.note) if text]
+    granted = dataset.license
+    lines = [f"{dataset.title}\n{dataset.homepage}\n", f"License: {granted.id or 'none is stated by upstream'}"]
+    lines += [text for text in (granted.url, granted.note) if text]
+    if dataset.terms is not None:
+        lines.append(f"\nTerms: {plain(dataset.terms)}")
     for name, text in (("LICENSE.txt", "\n".join(lines)), ("CITATION.bib", dataset.citation)):
         if name not in taken:
             write_beside(store.data_path(dataset) / name, text.rstrip() + "\n")
@@ -136,7 +140,9 @@ def _publish(dataset: Dataset, artifact: Artifact, store: Store, entries: list[E
     target = store.data_path(dataset)
     with disk_errors(target):
         target.mkdir(parents=True, exist_ok=True)
-        _withdraw(dataset, artifact, store, {entry.path for entry in entries})
+        staying = {entry.path for entry in entries}
+        _withdraw(dataset, artifact, store, staying)
+        withdraw_slice(dataset, artifact, store, staying)  # it may be of another version of the artifact
         _merge(files_path(dataset, artifact, store), target, artifact.file)
 
 
@@ -147,9 +153,7 @@ def _withdraw(dataset: Dataset, artifact: Artifact, store: Store, staying: set[s
         return
     former = [entry.path for entry in store.entries(dataset, artifact)]
     path.unlink(missing_ok=True)
-    for name in former:
-        if name not in staying:
-            (store.data_path(dataset) / name).unlink(missing_ok=True)
+    take_away(store.data_path(dataset), [name for name in former if name not in staying])
 
 
 def _merge(source: Path, target: Path, file: str) -> None:

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     import requests
     from requests import PreparedRequest
 
+    from dlcat.fetch.hosts import Slot
+
 JOBS = 3
 """Files at once, unless the user asks for another number."""
 RETRIES = 4
@@ -60,13 +62,21 @@ class Network:
         self._idle: list[requests.Session] = []
         self._lock = Lock()
 
-    def slot(self, url: str) -> AbstractContextManager[None]:
-        """One connection to the URL's host; waits until there is one to spare."""
+    def slot(self, url: str) -> AbstractContextManager[Slot]:
+        """One connection to the URL's host; waits until there is one."""
         return self._hosts.slot(url)
+
+    def spare_slot(self, url: str) -> AbstractContextManager[Slot | None]:
+        """One connection more; None where there is none to spare."""
+        return self._hosts.spare_slot(url)
 
     def has_slot(self, url: str) -> bool:
         """Whether there is one to spare now."""
         return self._hosts.is_free(url)
+
+    def give_way(self, slot: Slot) -> bool:
+        """Whether this connection, which its holder can do without, shall end, because someone needs one."""
+        return self._hosts.give_way(slot)
 
     def slow_down(self, url: str, wait_seconds: float | None) -> None:
         """Use the URL's host less from now on, and not at all for this long."""
@@ -114,10 +124,10 @@ class Network:
     @contextmanager
     def session(self) -> Iterator[requests.Session]:
         """A session of the caller's own, with the connections that another one left open."""
-        import requests
+        from dlcat.fetch.transport import new_session
 
         with self._lock:
-            session = self._idle.pop() if self._idle else requests.Session()
+            session = self._idle.pop() if self._idle else new_session()
         try:
             yield session
         finally:

@@ -1,8 +1,8 @@
-"""What a fetch would do: states, sizes, sources, room needed and free. Reads the disk only; no network, no writing."""
+"""What a fetch would do: states, sizes, sources, room, time and terms. Reads the disk only; no network, no writing."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
@@ -10,10 +10,13 @@ from dlcat.disk import free_bytes
 from dlcat.errors import UsageError, nearest
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from pathlib import Path
 
     from dlcat.catalog.dataset import Access, Artifact, Dataset, Unpack
+    from dlcat.fetch.health import Health
     from dlcat.fetch.store import State, Store
+    from dlcat.fetch.terms import Agreement
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,6 +33,21 @@ class Planned:
     unpack: Unpack
     unpacked: bool
     """Whether the data folder already holds what is inside."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Estimate:
+    """How long a download would take, file after file, each as fast as its first source was when it was used last."""
+
+    seconds: float
+    bytes_per_second: float
+    """All bytes over all seconds."""
+    hosts: tuple[str, ...]
+    """Whose speeds these are."""
+    seen: str
+    """When the hosts were last used; of several the earliest. UTC, ISO 8601."""
+    complete: bool
+    """False where files are left out, because their size or the speed of their source is not known."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,6 +69,10 @@ class Plan:
     free_bytes: int
     sizes_known: bool
     """False where a size is not published, so that the numbers above are too small."""
+    terms: Agreement | None = None
+    """What upstream wants agreed to, and whether this user has; None where that is nothing, and from `plan_for`."""
+    estimate: Estimate | None = None
+    """None where no source's speed is known, and from `plan_for`."""
 
     @property
     def fits(self) -> bool:
@@ -70,8 +92,11 @@ def plan(
 
     Raises:
         UsageError: a part the dataset does not have, or a mirror that is no http(s) URL.
+        DiskError: the note of which terms are accepted cannot be read.
     """
-    return plan_for(dataset, store, selected(dataset, parts), mirror=mirror, force=force)
+    made = plan_for(dataset, store, selected(dataset, parts), mirror=mirror, force=force)
+    downloads = [(each.remaining_bytes, each.sources) for each in made.artifacts]
+    return replace(made, terms=asked(dataset), estimate=estimate(downloads, store))
 
 
 def plan_for(
@@ -82,7 +107,8 @@ def plan_for(
     Raises:
         UsageError: a mirror that is no http(s) URL.
     """
-    planned = tuple(_planned(dataset, artifact, store, mirror, force) for artifact in chosen)
+    health = _health(store)
+    planned = tuple(_planned(dataset, artifact, store, mirror, force, health) for artifact in chosen)
     download_bytes = sum(each.remaining_bytes or 0 for each in planned)
     unpacked_bytes = _unpacked_bytes(dataset, chosen, store, force)
     return Plan(
@@ -127,22 +153,82 @@ def sources(dataset: Dataset, artifact: Artifact, mirror: tuple[str, ...]) -> tu
     return (*mirrored, *(artifact.urls if dataset.access == "open" else ()))
 
 
-def _planned(dataset: Dataset, artifact: Artifact, store: Store, mirror: tuple[str, ...], force: bool) -> Planned:
+def asked(dataset: Dataset) -> Agreement | None:
+    """What upstream wants this user to agree to; None where that is nothing.
+
+    Raises:
+        DiskError: the note of what is accepted cannot be read.
+    """
+    if dataset.terms is None:  # as nearly everywhere: what looks after consents need not be loaded
+        return None
+    from dlcat.fetch.terms import agreement
+
+    return agreement(dataset)
+
+
+def estimate(downloads: Iterable[tuple[int | None, tuple[str, ...]]], store: Store) -> Estimate | None:
+    """How long it would take at the ledger's speeds; None where nothing travels or no speed is known.
+
+    Args:
+        downloads: for every file its bytes that are not here yet, None where that is not known, and its sources.
+        store: the cache, with the ledger.
+    """
+    health = _health(store)
+    if health is None:
+        return None
+    first = [(size_bytes, found[0] if found else "") for size_bytes, found in downloads if size_bytes != 0]
+    paces = [(size_bytes, _pace(health, source)) for size_bytes, source in first if not source.startswith("package:")]
+    known = [(size_bytes, *pace) for size_bytes, pace in paces if size_bytes is not None and pace is not None]
+    if not known:
+        return None
+    seconds = sum(size_bytes / speed for size_bytes, speed, _, _ in known)
+    return Estimate(
+        seconds=seconds,
+        bytes_per_second=sum(size_bytes for size_bytes, *_ in known) / seconds,
+        hosts=tuple(dict.fromkeys(name for _, _, name, _ in known)),
+        seen=min(when for *_, when in known),
+        complete=len(known) == len(paces),
+    )
+
+
+def _health(store: Store) -> Health | None:
+    """The ledger of sources; None where there is none, so that `plan` need not load what reads it."""
+    if not store.health_path.exists():
+        return None
+    from dlcat.fetch.health import Health
+
+    return Health(store.health_path)
+
+
+def _pace(health: Health, source: str) -> tuple[float, str, str] | None:
+    """A source's bytes per second, its host, and when that was used last."""
+    from dlcat.fetch.hosts import host
+
+    speed, history = health.speed_bytes_per_second(source), health.ledger().hosts.get(host(source))
+    if speed is None or history is None or history.success is None:
+        return None
+    return speed, host(source), history.success.when
+
+
+def _planned(
+    dataset: Dataset, artifact: Artifact, store: Store, mirror: tuple[str, ...], force: bool, health: Health | None
+) -> Planned:
     state = store.state(dataset, artifact)
+    found = sources(dataset, artifact, mirror)
     remaining_bytes = artifact.size
     if state == "ok" and not force:
         remaining_bytes = 0
-    elif artifact.size is not None and not force and (found := store.partials(dataset, artifact)):
+    elif artifact.size is not None and not force and (partials := store.partials(dataset, artifact)):
         from dlcat.fetch.partial import claimed_bytes
 
-        there_bytes = max(map(claimed_bytes, found))
+        there_bytes = max(map(claimed_bytes, partials))
         remaining_bytes = max(0, artifact.size - there_bytes)
     return Planned(
         file=artifact.file,
         state=state,
         size_bytes=artifact.size,
         remaining_bytes=remaining_bytes,
-        sources=sources(dataset, artifact, mirror),
+        sources=found if health is None else health.order(found),
         unpack=artifact.unpack,
         unpacked=store.is_unpacked(dataset, artifact),
     )

@@ -14,10 +14,10 @@ from time import monotonic
 from typing import TYPE_CHECKING
 
 from dlcat.disk import disk_errors
-from dlcat.errors import DlcatError, UnreachableError, UsageError, VerificationError
+from dlcat.errors import DlcatError, UnreachableError, VerificationError
 from dlcat.fetch.accept import has_second_identity
 from dlcat.fetch.answer import ChangedError, SourceError, WrongBytesError
-from dlcat.fetch.chosen import Selection, near
+from dlcat.fetch.chosen import Selection
 from dlcat.fetch.credentials import redact
 from dlcat.fetch.fetch import Order, by_hand_error, claimed, fulfil
 from dlcat.fetch.health import Health
@@ -29,7 +29,15 @@ from dlcat.fetch.plan import sources
 from dlcat.fetch.records import Installed, Skipped, Tried, Unpacked
 from dlcat.fetch.remote_zip import Remote
 from dlcat.fetch.slice_members import Found, from_local_tar, from_local_zip, from_tar, from_zip
-from dlcat.fetch.slice_plan import ARCHIVES, archives_of, concerned, inside, singles_of
+from dlcat.fetch.slice_plan import (
+    ARCHIVES,
+    archives_of,
+    concerned,
+    inside,
+    is_sliced,
+    nothing_matches,
+    singles_of,
+)
 from dlcat.fetch.slices import Piece, Request, Slice, here, read_slice, withdraw_slice, write_slice
 from dlcat.fetch.sniff import hint
 from dlcat.fetch.staging import discard, files_path
@@ -103,11 +111,7 @@ def _fetch_members(order: Order, selection: Selection) -> Generator[Record, None
             matched = matched or seen is None
             names += seen or ()
         if not matched:
-            hints = [near(pattern, names) for pattern in selection.only]
-            raise UsageError(
-                f"{dataset.name}: nothing matches {', '.join(map(repr, selection.only)) or 'the sample'}",
-                hint="; ".join(dict.fromkeys(hints)),
-            )
+            raise nothing_matches(dataset, selection, names)
         _write_notices(dataset, store)
     finally:
         lock.release()
@@ -124,10 +128,10 @@ def _slice(order: Order, artifact: Artifact, selection: Selection) -> Generator[
             return names
         yield Skipped(artifact.file, "already there, whole")
         return None
-    former = read_slice(dataset, artifact, store)
-    if former is not None and _is_there(dataset, store, former, selection):
+    if is_sliced(dataset, artifact, store, selection):
         yield Skipped(artifact.file, "this slice is already there")
         return None
+    former = read_slice(dataset, artifact, store)
     try:
         found = yield from _found(order, artifact, selection, former)
         if not found.entries and not found.kept:
@@ -137,12 +141,6 @@ def _slice(order: Order, artifact: Artifact, selection: Selection) -> Generator[
         _leave(dataset, artifact, store)
     yield Unpacked(artifact.file, len(made.files), made.size_bytes)
     return None
-
-
-def _is_there(dataset: Dataset, store: Store, former: Slice, selection: Selection) -> bool:
-    """Whether the same was asked for before, and nothing of it was lost since."""
-    whole = len(here(dataset, store, former)) == len(former.files)
-    return whole and Request(selection.only, selection.sample) in former.requests
 
 
 def _found(

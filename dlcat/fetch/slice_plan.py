@@ -6,21 +6,25 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from dlcat.errors import UsageError, nearest
-from dlcat.fetch.chosen import Selection, matcher
-from dlcat.fetch.plan import selected
+from dlcat.fetch.chosen import Selection, matcher, near
+from dlcat.fetch.plan import asked, estimate, plan_for, selected
+from dlcat.fetch.slices import Request, here, read_slice
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+    from pathlib import Path
 
-    from dlcat.catalog.dataset import Artifact, Dataset
+    from dlcat.catalog.dataset import Access, Artifact, Dataset
+    from dlcat.fetch.plan import Estimate, Planned
     from dlcat.fetch.store import Store
+    from dlcat.fetch.terms import Agreement
 
 How = Literal["ranges", "stream", "whole", "here"]
 """How a slice of an artifact is brought: some of its bytes, all of them past us, all of them kept, or none."""
 ARCHIVES = ("zip", "tar")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PlannedSlice:
     """How a slice of one artifact would be brought."""
 
@@ -28,6 +32,41 @@ class PlannedSlice:
     how: How
     download_bytes: int | None
     """At most: for `ranges` it is known only once the directory is read; None where no size is published."""
+    sources: tuple[str, ...]
+    """In the order they would be tried; empty where a person must ask for the file."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SlicePlan:
+    """What fetching a part of a dataset would do."""
+
+    dataset: str
+    access: Access
+    license: str | None
+    folder: Path
+    """Where the files will be."""
+    artifacts: tuple[PlannedSlice, ...]
+    download_bytes: int
+    """At most, as far as sizes are published."""
+    sizes_known: bool
+    """False where a size is not published, so that more than that may travel."""
+    peak_bytes: int | None
+    """Room needed at the fullest moment; None where only the directory of an archive will tell."""
+    free_bytes: int
+    terms: Agreement | None
+    """What upstream wants agreed to, and whether this user has."""
+    estimate: Estimate | None
+    """How long `download_bytes` would take; None where no source's speed is known."""
+
+    @property
+    def exact(self) -> bool:
+        """Whether the bytes that travel are known; else a remote directory tells how few of them are wanted."""
+        return self.sizes_known and all(each.how != "ranges" for each in self.artifacts)
+
+    @property
+    def fits(self) -> bool:
+        """Whether the disk has the room, as far as that is known."""
+        return self.peak_bytes is None or self.peak_bytes <= self.free_bytes
 
 
 def plan_slice(
@@ -38,24 +77,67 @@ def plan_slice(
     split: str | None = None,
     sample: int | None = None,
     parts: tuple[str, ...] = (),
-) -> tuple[PlannedSlice, ...]:
-    """How `fetch_slice` would bring each artifact; no network.
+    mirror: tuple[str, ...] = (),
+) -> SlicePlan:
+    """What `fetch_slice` with the same arguments would do; no network.
 
     Raises:
         UsageError: as `fetch_slice`, as far as it can be told without a network.
+        DiskError: the note of which terms are accepted cannot be read.
     """
     selection = Selection(tuple(only), sample)
     chosen = concerned(dataset, selection, split, parts)
     taken = chosen if selection == Selection() else [*archives_of(chosen), *singles_of(chosen, selection)]
-    return tuple(_planned(dataset, artifact, store, selection) for artifact in taken)
+    if not taken:
+        raise nothing_matches(dataset, selection, [inside(artifact) for artifact in chosen])
+    whole = plan_for(dataset, store, taken, mirror=mirror)
+    planned = [_planned(dataset, *each, store, selection) for each in zip(taken, whole.artifacts, strict=True)]
+    return SlicePlan(
+        dataset=whole.dataset,
+        access=whole.access,
+        license=whole.license,
+        folder=whole.folder,
+        artifacts=tuple(planned),
+        download_bytes=sum(each.download_bytes or 0 for each in planned),
+        sizes_known=all(each.download_bytes is not None for each in planned),
+        peak_bytes=whole.peak_bytes if selection == Selection() and whole.sizes_known else None,
+        free_bytes=whole.free_bytes,
+        terms=asked(dataset),
+        estimate=estimate([(each.download_bytes, each.sources) for each in planned], store),
+    )
 
 
-def _planned(dataset: Dataset, artifact: Artifact, store: Store, selection: Selection) -> PlannedSlice:
-    if store.state(dataset, artifact) == "ok":
-        return PlannedSlice(artifact.file, "here", 0)
+def nothing_matches(dataset: Dataset, selection: Selection, names: list[str]) -> UsageError:
+    """The error that says which patterns match none of the paths, and what is near."""
+    patterns = ", ".join(map(repr, selection.only)) or "the sample"
+    hints = dict.fromkeys(near(pattern, names) for pattern in selection.only)
+    return UsageError(f"{dataset.name}: nothing matches {patterns}", hint="; ".join(hints))
+
+
+def is_sliced(dataset: Dataset, artifact: Artifact, store: Store, selection: Selection) -> bool:
+    """Whether the same was asked for before, and nothing of it was lost since."""
+    former = read_slice(dataset, artifact, store)
+    if former is None or len(here(dataset, store, former)) != len(former.files):
+        return False
+    return Request(selection.only, selection.sample) in former.requests
+
+
+def _planned(dataset: Dataset, artifact: Artifact, whole: Planned, store: Store, selection: Selection) -> PlannedSlice:
+    how = _how(dataset, artifact, whole, store, selection)
+    sizes = {"here": 0, "whole": whole.remaining_bytes}
+    return PlannedSlice(
+        file=artifact.file, how=how, download_bytes=sizes.get(how, artifact.size), sources=whole.sources
+    )
+
+
+def _how(dataset: Dataset, artifact: Artifact, whole: Planned, store: Store, selection: Selection) -> How:
+    if whole.state == "ok":
+        return "here"
     if selection == Selection() or artifact.unpack not in ARCHIVES:
-        return PlannedSlice(artifact.file, "whole", artifact.size)
-    return PlannedSlice(artifact.file, "ranges" if artifact.unpack == "zip" else "stream", artifact.size)
+        return "whole"
+    if whole.unpacked or is_sliced(dataset, artifact, store, selection):
+        return "here"
+    return "ranges" if artifact.unpack == "zip" else "stream"
 
 
 def concerned(dataset: Dataset, selection: Selection, split: str | None, parts: tuple[str, ...]) -> list[Artifact]:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
+from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any, Literal
 
 from dlcat.disk import write_beside
@@ -121,9 +122,22 @@ def withdraw_slice(dataset: Dataset, artifact: Artifact, store: Store, staying: 
     path = slice_path(dataset, artifact, store)
     former = _load(path)
     path.unlink(missing_ok=True)
-    for piece in former.files if former is not None else ():
-        if piece.path not in staying:
-            (store.data_path(dataset) / piece.path).unlink(missing_ok=True)
+    paths = [] if former is None else [piece.path for piece in former.files]
+    take_away(store.data_path(dataset), [path for path in paths if path not in staying])
+
+
+def take_away(folder: Path, paths: Collection[str]) -> None:
+    """Remove files below the folder, and the folders that are empty without them.
+
+    Raises:
+        OSError: a file cannot be removed.
+    """
+    for path in paths:
+        (folder / path).unlink(missing_ok=True)
+    parents = {parent for path in paths for parent in PurePosixPath(path).parents if parent.parts}
+    for parent in sorted(parents, key=lambda each: len(each.parts), reverse=True):
+        with suppress(OSError):  # other files lie there
+            (folder / parent).rmdir()
 
 
 def here(dataset: Dataset, store: Store, found: Slice) -> list[Piece]:

@@ -37,6 +37,40 @@ class Consent:
     """Of the words that were agreed to, see `digest`."""
 
 
+@dataclass(frozen=True, slots=True)
+class Agreement:
+    """What upstream asks of whoever uses a dataset, and how far this user is with it."""
+
+    text: str
+    """In plain words."""
+    url: str | None
+    """Where upstream's own words are."""
+    required: bool
+    """Whether nothing is fetched before they are accepted; else downloading accepts them."""
+    accepted: Consent | None
+    """Who agreed to them as they are now; None where nobody has."""
+    changed: bool
+    """Whether other words were accepted once, and these were not."""
+
+
+def agreement(dataset: Dataset, consents: Path | None = None) -> Agreement | None:
+    """What there is to agree to and whether that is done; None where the dataset has no terms.
+
+    Args:
+        dataset: the catalog entry.
+        consents: the file of the notes; None for the user's own.
+
+    Raises:
+        DiskError: the notes are there and cannot be read.
+    """
+    if dataset.terms is None:
+        return None
+    path = consents or locations.consents_file()
+    found = accepted(dataset, path)
+    changed = found is None and any(consent.dataset == dataset.name for consent in read(path))
+    return Agreement(dataset.terms.text.strip(), dataset.terms.url, dataset.terms.required, found, changed)
+
+
 def require_acceptance(dataset: Dataset, consents: Path | None = None) -> None:
     """Stop where the dataset has terms that must be accepted, and this user has not accepted them as they are now.
 
@@ -49,10 +83,9 @@ def require_acceptance(dataset: Dataset, consents: Path | None = None) -> None:
     """
     if dataset.terms is None or not dataset.terms.required:
         return
-    path = consents or locations.consents_file()
-    if accepted(dataset, path) is None:
-        again = any(consent.dataset == dataset.name for consent in read(path))
-        first = "have changed since you accepted them" if again else "must be accepted by a person first"
+    found = agreement(dataset, consents)
+    if found is not None and found.accepted is None:
+        first = "have changed since you accepted them" if found.changed else "must be accepted by a person first"
         message = f"{dataset.name}: its terms {first}\n{plain(dataset.terms)}"
         raise AccessError(message, hint=f"dlcat accept {dataset.name}")
 

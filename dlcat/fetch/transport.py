@@ -10,9 +10,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from time import monotonic, time
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 from dlcat.fetch.answer import BRIEF, FINAL, PASSING, Answer, Asked, SourceError, read_answer
-from dlcat.fetch.credentials import redact_text
+from dlcat.fetch.credentials import redact, redact_text
 from dlcat.fetch.hosts import retry_after_seconds
 from dlcat.fetch.identity import CHUNK_BYTES
 
@@ -72,6 +73,24 @@ class Response:
     def close(self) -> None:
         """Give the connection back where the body was read to its end, else close it."""
         self._response.close()
+
+
+def new_session() -> requests.Session:
+    """Connections to be used again, through the proxies of the environment, which is asked anew after a redirect."""
+    import requests
+
+    class Session(requests.Session):
+        def merge_environment_settings(self, url: Any, *others: Any) -> Any:
+            _require_proxy(str(url))
+            merge: Any = super().merge_environment_settings
+            return merge(url, *others)
+
+        def rebuild_proxies(self, prepared_request: Any, _: Any) -> Any:
+            _require_proxy(str(prepared_request.url))
+            rebuild: Any = super().rebuild_proxies
+            return rebuild(prepared_request, {})  # not that of the first host: NO_PROXY may name this one
+
+    return Session()
 
 
 @contextmanager
@@ -142,7 +161,8 @@ def reason(error: Exception) -> str:
         if isinstance(link, InvalidChunkLength):
             return "the body broke off"
     deepest = chain[-1]
-    return redact_text((getattr(deepest, "strerror", None) or str(deepest) or type(deepest).__name__).strip())
+    said = (getattr(deepest, "strerror", None) or str(deepest) or type(deepest).__name__).strip()
+    return _proxy(error) + redact_text(said, _proxy_logins())
 
 
 def version() -> str:
@@ -161,12 +181,54 @@ def _patience(error: Exception) -> Any:
     from requests import exceptions
 
     final = (exceptions.SSLError, exceptions.InvalidProxyURL, exceptions.TooManyRedirects, exceptions.InvalidURL)
-    if isinstance(error, exceptions.ProxyError) and "407" in reason(error):
+    if isinstance(error, exceptions.ProxyError) and "failed: 407 " in reason(error):
         return FINAL  # the proxy wants a password; otherwise it stands for what is behind it
     if isinstance(error, final) or not isinstance(error, exceptions.ConnectionError | exceptions.Timeout):
         return FINAL
     refused = any(isinstance(link, ConnectionRefusedError) or _is_unknown_host(link) for link in _chain(error))
     return BRIEF if refused or isinstance(error, exceptions.ConnectTimeout) else PASSING
+
+
+def _proxy(error: Exception) -> str:
+    """Where it was not the source that failed: which proxy it was."""
+    from requests import exceptions
+
+    if not isinstance(error, exceptions.ProxyError) or error.request is None:
+        return ""
+    return f"the proxy {redact(_proxy_address(str(error.request.url)))} failed: "
+
+
+def _require_proxy(url: str) -> None:
+    """Refuse a proxy that is no address before `requests` meets it, which may fail in any way then."""
+    from requests.exceptions import InvalidProxyURL
+
+    address = _proxy_address(url)
+    try:
+        parts = urlsplit(address)
+        is_address = not address or bool(parts.hostname and (parts.port is None or parts.port))
+    except ValueError:
+        is_address = False
+    if not is_address:
+        raise InvalidProxyURL("the proxy that HTTP_PROXY, HTTPS_PROXY or ALL_PROXY names is no address")
+
+
+def _proxy_address(url: str) -> str:
+    """Through which proxy the environment wants the URL to be reached; empty for none."""
+    from requests.utils import get_environ_proxies, select_proxy
+
+    try:
+        address = select_proxy(url, get_environ_proxies(url)) or ""
+    except ValueError:  # the URL is none
+        return ""
+    return address if not address or "://" in address else f"http://{address}"
+
+
+def _proxy_logins() -> set[str]:
+    """User and password of every proxy as they are written: an address that cannot be parsed is quoted by some errors."""
+    from urllib.request import getproxies
+
+    written = (address.partition("://")[2] or address for address in getproxies().values())
+    return {login for address in written if (login := address.rpartition("@")[0])}
 
 
 def _is_unknown_host(error: BaseException) -> bool:

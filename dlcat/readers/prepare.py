@@ -37,8 +37,8 @@ def prepare(dataset: Dataset, split: str, *, folder: Path, digests: Mapping[str,
         dataset: the catalog entry.
         split: one of its splits.
         folder: where its files are unpacked.
-        digests: artifact file to verified sha256; with the reader's name, options and source text they are the key, so
-            that other bytes or another decoder never meet old arrays. The catalog's shape of an example is in it too.
+        digests: artifact file to verified sha256; they are in the `key`, so that other bytes or another decoder never
+            meet old arrays.
         cache: the folder for prepared arrays.
 
     Raises:
@@ -54,7 +54,7 @@ def prepare(dataset: Dataset, split: str, *, folder: Path, digests: Mapping[str,
         raise InvalidError(
             f"{dataset.name}: no reader decodes {named} yet", hint=f"the files are in {folder} as upstream packs them"
         )
-    target = cache / dataset.name / f"{split}-{_key(dataset, digests)}"
+    target = cache / dataset.name / f"{split}-{key(dataset, digests)}"
     if not _is_sound(target):
         _decode(dataset, split, folder, target)
     with disk_errors(target):
@@ -62,7 +62,15 @@ def prepare(dataset: Dataset, split: str, *, folder: Path, digests: Mapping[str,
     return Examples(inputs, targets, _class_names(dataset))
 
 
-def _key(dataset: Dataset, digests: Mapping[str, str]) -> str:
+def key(dataset: Dataset, digests: Mapping[str, str]) -> str:
+    """What a split's arrays are made from, in 16 hexadecimal digits: their folder is named `<split>-<key>`.
+
+    The files' hashes, the reader's name, options and source text, and the catalog's shape of an example are in it.
+
+    Args:
+        dataset: a catalog entry whose reader is known.
+        digests: artifact file to verified sha256.
+    """
     assert dataset.reader is not None
     source = hashlib.sha256(Path(inspect.getfile(reader[dataset.reader.name])).read_bytes()).hexdigest()
     made_from = [sorted(digests.items()), dataset.reader.plain(), source, dataset.sample.shape]

@@ -2,38 +2,30 @@
 
 from __future__ import annotations
 
-import selectors
-import socket
-import tempfile
-from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import suppress
-from dataclasses import replace
+from collections.abc import Callable, Mapping, Sequence
 from email.utils import formatdate
-from fnmatch import fnmatchcase
 from pathlib import Path
 from threading import Condition, RLock, Thread, current_thread
 from time import monotonic
 from typing import TYPE_CHECKING
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote
 
-from dlcat.testing import certificate, pages, protocol
-from dlcat.testing.content import FIRST_MODIFIED_SECONDS, Content
+from dlcat.testing import pages, protocol
+from dlcat.testing.content import Content
+from dlcat.testing.exchange import Exchange
 from dlcat.testing.faults import LOGIN_PATH, ok
+from dlcat.testing.listener import Listener
 from dlcat.testing.records import Fault, Request, Resource, Step
+from dlcat.testing.schedule import Schedule, Schedules
+from dlcat.testing.shelf import Shelf
 from dlcat.testing.upstream import Upstream, require_url
 from dlcat.testing.wire import Wire, deliver
 
 if TYPE_CHECKING:
     from dlcat.testing.records import Answer
 
-Schedule = Step | Sequence[Step]
-"""One step for all requests of a path, or one after the other; the last one stays."""
-
-REPLACED_LATER_SECONDS = 3600.0
 PATIENCE_SECONDS = 10.0
 STOP_SECONDS = 1.0
-BACKLOG = 512
 
 
 class FaultServer:
@@ -77,28 +69,20 @@ class FaultServer:
         upstream: str | None = None,
         on_end: Callable[[Request], None] | None = None,
     ) -> None:
-        self._folder = None if files is None or isinstance(files, Mapping) else _folder(Path(files))
-        named = files if isinstance(files, Mapping) else {}
-        self._files: dict[str, Content | Path | None] = {
-            protocol.key(name): source if isinstance(source, Path) else Content(source)
-            for name, source in named.items()
-        }
-        schedules = faults if isinstance(faults, Mapping) else {"*": faults}
-        self._faults = {protocol.key(pattern): _steps(schedule) for pattern, schedule in schedules.items()}
+        self._shelf = Shelf(files)
+        self._schedules = Schedules(faults)
         self._address = (host, port)
         self._tls = tls
         self._upstream_base = None if upstream is None else require_url(upstream)
         self._on_end = on_end
-        self._upstream: Upstream | None = None
         self._lock = RLock()
         self._changed = Condition(self._lock)
-        self._numbers: Counter[str] = Counter()
-        self._exchanges: list[_Exchange] = []
+        self._exchanges: list[Exchange] = []
         self._wires: set[Wire] = set()
         self._threads: list[Thread] = []
         self._connections = 0
         self._most_connections = 0
-        self._running: _Running | None = None
+        self._running: Listener | None = None
 
     def __enter__(self) -> FaultServer:
         self.start()
@@ -110,9 +94,9 @@ class FaultServer:
     def start(self) -> None:
         """Listen, and answer from threads of its own."""
         if self._running is None:
-            self._running = _Running(self._address, tls=self._tls)
+            self._running = Listener(self._address, tls=self._tls)
             if self._upstream_base is not None:
-                self._upstream = Upstream(self._upstream_base, self._running.folder)
+                self._shelf.upstream = Upstream(self._upstream_base, self._running.folder)
             self._threads = [self._begin(self._accept, self._running)]
 
     def close(self) -> None:
@@ -162,26 +146,18 @@ class FaultServer:
         """
         name = protocol.key(path)
         with self._lock:
-            before = self._files.get(name)
-            later = before.modified_seconds + REPLACED_LATER_SECONDS if isinstance(before, Content) else None
-            new = Content(content, modified_seconds=FIRST_MODIFIED_SECONDS if later is None else later)
-            self._files[name] = content if isinstance(content, Path) else new
+            new = self._shelf.replace(name, content)
             if mid_body:
                 for exchange in self._exchanges:
                     exchange.overwrite(name, new)
 
     def remove(self, path: str) -> None:
         """From now on nothing is at this path: 404."""
-        with self._lock:
-            self._files[protocol.key(path)] = None
+        self._shelf.remove(protocol.key(path))
 
     def schedule(self, path: str, *steps: Step) -> None:
         """Set the faults of a path or pattern anew, from its next request on; without any it is honest."""
-        pattern = protocol.key(path)
-        with self._lock:
-            self._faults[pattern] = steps or (ok,)
-            for name in [name for name in self._numbers if name == pattern or fnmatchcase(name, pattern)]:
-                del self._numbers[name]
+        self._schedules.change(path, steps)
 
     def release(self) -> None:
         """Let all answers go on that stand still now, or are on their way to where they will."""
@@ -233,7 +209,7 @@ class FaultServer:
             self._connections = self._most_connections = len(self._wires)
 
     @property
-    def _serving(self) -> _Running:
+    def _serving(self) -> Listener:
         if self._running is None:
             raise RuntimeError("the server is not running: `with FaultServer(...) as server:`")
         return self._running
@@ -248,7 +224,7 @@ class FaultServer:
         thread.start()
         return thread
 
-    def _accept(self, running: _Running) -> None:
+    def _accept(self, running: Listener) -> None:
         for connection in running.accepted():
             with self._lock:
                 wire = Wire(connection)
@@ -290,7 +266,7 @@ class FaultServer:
             if self._on_end is not None:
                 self._on_end(exchange.request)
 
-    def _deliver(self, wire: Wire, exchange: _Exchange, fault: Fault) -> bool:
+    def _deliver(self, wire: Wire, exchange: Exchange, fault: Fault) -> bool:
         answer = self._plan(exchange.request, fault)
         with_body = exchange.request.method != "HEAD"
         if any(incident.what == "stall" for incident in answer.incidents):
@@ -300,27 +276,19 @@ class FaultServer:
         keep_alive = exchange.request.keep_alive and exchange.request.method in ("GET", "HEAD")
         return deliver(wire, answer, exchange, with_body=with_body, keep_alive=keep_alive)
 
-    def _admit(self, request: Request) -> tuple[_Exchange, Fault]:
+    def _admit(self, request: Request) -> tuple[Exchange, Fault]:
+        # The page that a fault leads to is not what is tried.
+        spared = request.path == LOGIN_PATH and request.path not in self._shelf
         with self._lock:
-            self._numbers[request.path] += 1
-            request = replace(request, number=self._numbers[request.path])
-            steps = self._steps_for(request.path)
-            exchange = _Exchange(request, self._changed)
+            request, step = self._schedules.next(request, spared=spared)
+            exchange = Exchange(request, self._changed)
             self._exchanges.append(exchange)
-        step = steps[min(request.number, len(steps)) - 1]
         fault = step if isinstance(step, Fault) else step(request)
         exchange.name(fault.name)
         return exchange, fault
 
-    def _steps_for(self, path: str) -> Sequence[Step]:
-        if path in self._faults:
-            return self._faults[path]
-        if path == LOGIN_PATH and path not in self._files:
-            return (ok,)  # it is where a fault leads, not what is tried
-        return next((steps for pattern, steps in self._faults.items() if fnmatchcase(path, pattern)), (ok,))
-
     def _plan(self, request: Request, fault: Fault) -> Answer:
-        found = self._find(request)
+        found = self._shelf.find(request)
         if isinstance(found, Content):
             answer = protocol.negotiate(request, _resource(request, found, fault))
         elif request.path == LOGIN_PATH:
@@ -330,138 +298,6 @@ class FaultServer:
         for change in fault.answer:
             answer = change(request, answer)
         return answer
-
-    def _find(self, request: Request) -> Content | int:
-        """What the path holds now, or the status of an answer without it."""
-        with self._lock:
-            is_named = request.path in self._files
-            found = self._files.get(request.path)
-        if isinstance(found, Content):
-            return found
-        path = found if is_named else self._inside(request.path)
-        if path is not None and path.is_file():
-            return Content(path)
-        if self._upstream is not None and not is_named:
-            parts = urlsplit(request.target)
-            return self._upstream.get(f"{parts.path}?{parts.query}" if parts.query else parts.path)
-        return 404
-
-    def _inside(self, path: str) -> Path | None:
-        """The place of a path in the served folder; None where it leads out, or cannot be one."""
-        if self._folder is None:
-            return None
-        try:
-            found = (self._folder / path).resolve()
-            return found if found.is_relative_to(self._folder) else None
-        except (OSError, ValueError):  # too long, a NUL
-            return None
-
-
-class _Exchange:
-    """One request and its answer under way, told of by the connection's thread."""
-
-    def __init__(self, request: Request, changed: Condition) -> None:
-        self.request = request
-        self.is_stalled = False
-        self.has_ended = False
-        self._changed = changed
-        self._answer: Answer | None = None
-
-    def name(self, fault: str) -> None:
-        with self._changed:
-            self.request = replace(self.request, fault=fault)
-
-    def begin(self, answer: Answer, *, with_body: bool) -> None:
-        with self._changed:
-            self._answer = answer
-            planned = answer.body.size_bytes if with_body else 0
-            self.request = replace(self.request, status=answer.status, body_bytes=planned)
-
-    def sent(self, count_bytes: int) -> None:
-        with self._changed:
-            self.request = replace(self.request, sent_bytes=self.request.sent_bytes + count_bytes)
-
-    def stalled(self, yes: bool) -> None:
-        with self._changed:
-            self.is_stalled = yes
-            self._changed.notify_all()
-
-    def end(self) -> None:
-        with self._changed:
-            self.has_ended = True
-            self._answer = None
-            self._changed.notify_all()
-
-    def overwrite(self, path: str, content: Content) -> None:
-        if self.request.path == path and self._answer is not None:
-            old = self._answer.body.content.latest()
-            if old is not content:
-                old.overwritten_by = content
-
-
-class _Running:
-    """What a server that listens holds: its sockets, and a folder for its certificate and upstream's files."""
-
-    def __init__(self, address: tuple[str, int], *, tls: bool) -> None:
-        self._temporary = tempfile.TemporaryDirectory(prefix="dlcat-testing-", ignore_cleanup_errors=True)
-        self.folder = Path(self._temporary.name)
-        try:
-            self.certificate = certificate.make(self.folder) if tls else None
-            self._context = None if self.certificate is None else certificate.context(self.certificate)
-            self._listener = socket.create_server(address, backlog=BACKLOG)
-        except BaseException:
-            self._temporary.cleanup()
-            raise
-        self._listener.setblocking(False)
-        self._host, self.port = self._listener.getsockname()
-        self._stopped, self._stopper = socket.socketpair()
-        self._refusing: socket.socket | None = None
-
-    def refusing_port(self) -> int:
-        if self._refusing is None:
-            self._refusing = socket.socket()
-            self._refusing.bind((self._host, 0))  # bound and never listening: nobody else can take the port
-        port: int = self._refusing.getsockname()[1]
-        return port
-
-    def accepted(self) -> Iterator[socket.socket]:
-        """The connections, as they come, until the server stops."""
-        with selectors.DefaultSelector() as selector:
-            selector.register(self._listener, selectors.EVENT_READ)
-            selector.register(self._stopped, selectors.EVENT_READ)
-            while self._stopped not in [key.fileobj for key, _ in selector.select()]:
-                # One that was gone before it could be accepted is no news.
-                with suppress(OSError):
-                    yield self._prepared(self._listener.accept()[0])
-
-    def _prepared(self, connection: socket.socket) -> socket.socket:
-        try:
-            connection.settimeout(None)
-            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            if self._context is None:
-                return connection
-            return self._context.wrap_socket(connection, server_side=True, do_handshake_on_connect=False)
-        except OSError:
-            connection.close()
-            raise
-
-    def stop(self) -> None:
-        self._stopper.close()
-
-    def close(self) -> None:
-        for each in (self._listener, self._stopped, *([self._refusing] if self._refusing else [])):
-            each.close()
-        self._temporary.cleanup()
-
-
-def _folder(path: Path) -> Path:
-    if not path.is_dir():
-        raise ValueError(f"{path}: expected a folder to serve, found {'a file' if path.exists() else 'nothing'}")
-    return path.resolve()
-
-
-def _steps(schedule: Schedule) -> tuple[Step, ...]:
-    return (tuple(schedule) or (ok,)) if isinstance(schedule, Sequence) else (schedule,)
 
 
 def _resource(request: Request, content: Content, fault: Fault) -> Resource:

@@ -47,6 +47,14 @@ def crop(
     return windows[torch.arange(count, device=images.device), :, top, left]  # (N, C, H, W)
 
 
+def shrink(images: Tensor, size: int) -> Tensor:
+    """Float images (N, C, H, W) with a shorter side of `size` pixels: bilinear, smoothed before pixels are left out."""
+    height, width = images.shape[2:]
+    factor = size / min(height, width)
+    sides = (round(height * factor), round(width * factor))
+    return functional.interpolate(images, sides, mode="bilinear", align_corners=False, antialias=True)
+
+
 def _reflected(images: Tensor, padding: int) -> Tensor:
     """The images with `padding` mirrored rows and columns on each side; torch's own has no kernel for bytes."""
     height, width = images.shape[2:]

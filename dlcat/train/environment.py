@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from dlcat import __version__
+from dlcat import __version__, waiting
 from dlcat.train import device as devices
 
 if TYPE_CHECKING:
@@ -20,8 +20,14 @@ if TYPE_CHECKING:
 VERSIONS = ("numpy", "scipy", "scikit-learn", "pillow", "safetensors")
 
 
-def describe(device: torch.device, digests: Mapping[str, str]) -> dict[str, Any]:
-    """Versions, processor, threads, git state and the hashes of the data."""
+def describe(device: torch.device, digests: Mapping[str, str], lock: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """Versions, processor, threads, git state and the hashes of the data.
+
+    Args:
+        device: what is trained on.
+        digests: artifact file to verified sha256.
+        lock: what `dlcat.fetch.lockfile.citation` says of the lock file; None where there is none.
+    """
     return {
         "dlcat": __version__,
         "python": platform.python_version(),
@@ -32,9 +38,11 @@ def describe(device: torch.device, digests: Mapping[str, str]) -> dict[str, Any]
         "cpu_capability": torch.backends.cpu.get_cpu_capability(),
         "cores": os.cpu_count(),
         "threads": torch.get_num_threads(),
+        "waiting": waiting.chosen(),
         "gpu": devices.name(device) if device.type == "cuda" else None,
         "git": _git(),
         "data": [{"file": file, "sha256": digest} for file, digest in sorted(digests.items())],
+        "lock": None if lock is None else dict(lock),
         "started": datetime.now(UTC).isoformat(timespec="seconds"),
     }
 

@@ -19,6 +19,7 @@ from dlcat.optim.schedules import schedule as schedules
 from dlcat.registry import Choice, Family
 from dlcat.tasks import task as tasks
 from dlcat.train.augment import augmentation as augmentations
+from dlcat.train.augment import shrink
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -75,6 +76,13 @@ class Experiment:
         for augmentation in self.augmentations:
             images = augmentation(images, generator)
         return images
+
+    def resize(self, images: Tensor, progress: float) -> Tensor:
+        """Images as large as the network sees them at that share of the run (see `recipe.ProgressiveResize`)."""
+        chosen = self.recipe.train.progressive_resize
+        if chosen is None or progress >= chosen.until:
+            return images
+        return self.device.place(shrink(images, chosen.size))
 
     def set_rate(self, progress: float) -> float:
         """Set every group's learning rate for a step at that share of the run; the first group's is returned."""
@@ -161,6 +169,7 @@ def build_model(recipe: Recipe, input_shape: tuple[int, ...], outputs: int) -> n
     )
     builder = models.bind(Choice(name=chosen.name, options=chosen.options))
     built: nn.Module = _fitting(recipe, ("model",), partial(builder, input_shape, outputs, parts))
+    _fitting(recipe, ("train", "progressive_resize"), partial(_require_resizable, recipe, built, input_shape))
     return built
 
 
@@ -204,6 +213,29 @@ def _plain(value: Any) -> Any:
 
 def _augmentation(choice: Choice) -> Callable[[Tensor, torch.Generator], Tensor]:
     return augmentations.bind(choice)
+
+
+def _require_resizable(recipe: Recipe, model: nn.Module, input_shape: tuple[int, ...]) -> None:
+    """Stop where the network cannot see the small images that training begins with.
+
+    Raises:
+        ValueError: the inputs are no images, are smaller already, or the network takes one size only.
+    """
+    chosen = recipe.train.progressive_resize
+    if chosen is None:
+        return
+    if len(input_shape) != 3 or chosen.size >= min(input_shape[1:]):
+        raise ValueError(
+            f"expected a size below the images' shorter side, found {chosen.size} for "
+            f"inputs of {' x '.join(map(str, input_shape))}"
+        )
+    try:
+        with torch.inference_mode():
+            model.eval()(shrink(torch.zeros(1, *input_shape), chosen.size))
+    except RuntimeError as error:
+        raise ValueError(
+            f"model {recipe.model.name!r} takes images of one size only; leave progressive_resize out"
+        ) from error
 
 
 def _fitting(recipe: Recipe, where: Where, build_part: Callable[[], Any]) -> Any:

@@ -64,9 +64,10 @@ def fit(experiment: Experiment, train: Batches, validation: Batches | None) -> I
         seen = 0
         batches = train.shuffled(settings.batch_size, order, lambda images: experiment.augment(images, noise))
         for step, (inputs, targets) in enumerate(batches):
-            rate = experiment.set_rate(((epoch - 1) * steps + step) / (settings.epochs * steps))
+            progress = ((epoch - 1) * steps + step) / (settings.epochs * steps)
+            rate = experiment.set_rate(progress)
             with experiment.device.autocast():
-                outputs = model(inputs)
+                outputs = model(experiment.resize(inputs, progress))
                 loss = task.loss(outputs, targets)
             scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
             scaler.step(optimizer)

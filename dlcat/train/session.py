@@ -75,6 +75,7 @@ def train(
     train_examples: Examples,
     test_examples: Examples,
     digests: Mapping[str, str],
+    lock: Mapping[str, Any] | None = None,
     folder: Path,
     device: str = "auto",
     command: str = "",
@@ -88,6 +89,7 @@ def train(
         train_examples: its training split; validation is held out of it by the recipe's seed.
         test_examples: its test split, looked at once, after the last epoch.
         digests: artifact file to verified sha256, for the record.
+        lock: what `dlcat.fetch.lockfile.citation` says of the lock file, for the record.
         folder: where runs are kept.
         device: auto, cpu, cuda, ...
         command: what repeats this run, for the report.
@@ -104,7 +106,7 @@ def train(
     run = runs.create(folder, recipe.name, recipe.train.seed, datetime.now())
     run.write_text("recipe.yaml", recipe.to_yaml())
     run.write_json("inputs.json", _inputs(splits.train.statistics, shape, train_examples.classes))
-    run.write_json("environment.json", environment.describe(chosen.device, digests))
+    run.write_json("environment.json", environment.describe(chosen.device, digests, lock))
     counts = (len(splits.train), len(splits.validation or ()), len(splits.test))
     yield Started(run, chosen, cost.parameters, cost.macs, *counts)
 

@@ -331,10 +331,19 @@ def _environment(environment: Mapping[str, Any]) -> Iterator[Fact]:
             continue
         if name == "git":
             yield _fact("git", _git(value))
+        elif name == "lock":
+            yield _fact("lock file", _lock(value))
         elif name == "started":
             yield _fact("started", _moment(value))
         else:
             yield _fact(name.replace("_", " "), "none" if value is None else value)
+
+
+def _lock(lock: Mapping[str, Any] | None) -> str:
+    if not lock:
+        return "none"
+    held = "the data are those that are locked" if lock.get("holds") else "the data are not those that are locked"
+    return f"{lock.get('file')}, sha256 {lock.get('sha256')}: {held}"
 
 
 def _git(git: Mapping[str, Any] | None) -> str:

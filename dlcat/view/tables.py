@@ -19,7 +19,10 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from dlcat.catalog.dataset import Artifact, Dataset
-    from dlcat.fetch.plan import Plan
+    from dlcat.fetch.collect import Holding
+    from dlcat.fetch.plan import Estimate, Plan
+    from dlcat.fetch.slice_plan import SlicePlan
+    from dlcat.fetch.terms import Agreement
     from dlcat.run import Run
 
 WIDE_COLUMNS = 110
@@ -27,6 +30,13 @@ WIDE_COLUMNS = 110
 
 PIPE_COLUMNS = 80
 """What a line of `datasets` is fitted to in a pipe: it is read by people in logs; programs read --json."""
+
+_TRAVELS = {
+    "ranges": "the wanted files",
+    "stream": "all; a part is kept",
+    "whole": "all",
+    "here": "nothing: it is here",
+}
 
 _CHINESE = {
     "name": "名称",
@@ -54,6 +64,8 @@ _CHINESE = {
     "parts": "可选部分",
     "how to get it": "获取步骤",
     "default": "默认",
+    "terms": "使用条款",
+    "accepted": "是否已接受",
     "datasets": "个数据集",
 }
 
@@ -94,7 +106,13 @@ def datasets(rows: Iterable[tuple[Dataset, bool]], language: str = "en", console
     return drawn(console, rich_table(console, columns, cells), literal(total, "dim"))
 
 
-def dataset(entry: Dataset, states: Mapping[str, str], language: str = "en", console: Console | None = None) -> str:
+def dataset(
+    entry: Dataset,
+    states: Mapping[str, str],
+    language: str = "en",
+    console: Console | None = None,
+    terms: Agreement | None = None,
+) -> str:
     """One dataset as a page, for `dlcat show NAME`.
 
     Args:
@@ -102,6 +120,7 @@ def dataset(entry: Dataset, states: Mapping[str, str], language: str = "en", con
         states: artifact file to the word for its state (missing, partial, corrupt, ok).
         language: of summary and headings, en or zh.
         console: from `page.terminal`.
+        terms: what upstream wants agreed to, and whether the user has; see `dlcat.fetch.terms`.
     """
     word = _words(language)
     summary = entry.summary.zh if language == "zh" else entry.summary.en
@@ -109,7 +128,7 @@ def dataset(entry: Dataset, states: Mapping[str, str], language: str = "en", con
     page.line(entry.title, "bold")
     page.line(f"{entry.name}  {entry.domain}  {', '.join(entry.tasks)}", "dim")
     page.paragraph(summary)
-    page.pairs([(word(label), value) for label, value in _facts(entry, word)])
+    page.pairs([(word(label), value) for label, value in _facts(entry, word, terms)])
     if entry.access != "open":
         page.heading(word("how to get it"))
         page.paragraph(entry.instructions)
@@ -142,6 +161,54 @@ def plan(planned: Plan, console: Console | None = None) -> str:
     page.gap()
     page.table(columns, rows)
     return page.text()
+
+
+def slice_plan(planned: SlicePlan, console: Console | None = None) -> str:
+    """What `dlcat fetch` would do for a part of a dataset, for `dlcat plan NAME --only ...`."""
+    columns = [
+        Column("file", style="bold"),
+        Column("at most", right=True),
+        Column("what travels"),
+        Column("first source", shrinks=True, style="dim"),
+    ]
+    rows = [
+        [
+            each.file,
+            units.size(each.download_bytes),
+            _TRAVELS[each.how],
+            each.sources[0] if each.sources else "by hand",
+        ]
+        for each in planned.artifacts
+    ]
+    page = Page(console)
+    page.line(f"{planned.dataset}, a part of it", "bold")
+    page.pairs(_slice_room(planned))
+    page.gap()
+    page.table(columns, rows)
+    return page.text()
+
+
+def holdings(held: Iterable[Holding], console: Console | None = None) -> str:
+    """What the cache holds, a dataset a line, for `dlcat cache ls`."""
+    every = list(held)
+    columns = [
+        Column("dataset", style="bold"),
+        *(Column(heading, right=True) for heading in ("downloads", "unpacked", "prepared", "partial", "total")),
+        Column("used"),
+    ]
+    cells = [
+        [
+            each.dataset,
+            *(units.size(size_bytes) if size_bytes else "" for size_bytes in _kinds(each)),
+            units.size(each.size_bytes),
+            f"{each.used:%Y-%m-%d}" if each.used else "",
+        ]
+        for each in every
+    ]
+    if console is None:
+        return plain_table(columns, cells)
+    total = f"{units.size(sum(each.size_bytes for each in every))} in all"
+    return drawn(console, rich_table(console, columns, cells), literal(total, "dim"))
 
 
 def runs(every: Iterable[Run], console: Console | None = None) -> str:
@@ -201,15 +268,59 @@ def _room(planned: Plan) -> Iterable[tuple[str, str]]:
     yield "to unpack", units.size(planned.unpacked_bytes)
     yield "room needed", least + units.size(planned.peak_bytes)
     yield "room free", units.size(planned.free_bytes) + ("" if planned.fits else ": too little")
+    yield "time", _time(planned.estimate, "about ")
+    yield from _conditions(planned)
+
+
+def _slice_room(planned: SlicePlan) -> Iterable[tuple[str, str]]:
+    bound = "" if planned.exact else "at most " if planned.sizes_known else "not known; published sizes add up to "
+    yield "to download", bound + units.size(planned.download_bytes)
+    yield "room needed", "" if planned.peak_bytes is None else units.size(planned.peak_bytes)
+    yield "room free", units.size(planned.free_bytes) + ("" if planned.fits else ": too little")
+    yield "time", _time(planned.estimate, "about " if planned.exact else "at most about ")
+    yield from _conditions(planned)
+
+
+def _conditions(planned: Plan | SlicePlan) -> Iterable[tuple[str, str]]:
     yield "access", planned.access
     yield "licence", planned.license or "none stated"
+    yield from _terms(planned.dataset, planned.terms)
     yield "folder", str(planned.folder)
 
 
-def _facts(entry: Dataset, word: Callable[[str], str]) -> Iterable[tuple[str, str]]:
-    terms = entry.license
+def _time(found: Estimate | None, bound: str) -> str:
+    """How long it takes, and how that is known; nothing where it is not."""
+    if found is None:
+        return ""
+    speed, hosts = f"{units.size(found.bytes_per_second)}/s", " and ".join(found.hosts)
+    part = "" if found.complete else ", without files whose size or speed is not known"
+    return f"{bound}{units.duration(found.seconds)} at {speed}, seen from {hosts} on {found.seen[:10]}{part}"
+
+
+def _terms(name: str, found: Agreement | None) -> Iterable[tuple[str, str]]:
+    if found is None:
+        return
+    yield "terms", "  ".join(filter(None, (found.text, found.url)))
+    yield "accepted", _accepted(name, found)
+
+
+def _accepted(name: str, found: Agreement) -> str:
+    if found.accepted is not None:
+        return f"by {found.accepted.who} on {found.accepted.when[:10]}"
+    if not found.required:
+        return "by downloading"
+    return f"{'not since they have changed' if found.changed else 'not yet'}; before fetching: dlcat accept {name}"
+
+
+def _kinds(held: Holding) -> tuple[int, ...]:
+    return held.artifacts_bytes, held.data_bytes, held.prepared_bytes, held.unfinished_bytes
+
+
+def _facts(entry: Dataset, word: Callable[[str], str], terms: Agreement | None) -> Iterable[tuple[str, str]]:
+    licence = entry.license
     yield "access", word(entry.access)
-    yield "licence", "  ".join(filter(None, (terms.id or "none stated", terms.note, terms.url)))
+    yield "licence", "  ".join(filter(None, (licence.id or "none stated", licence.note, licence.url)))
+    yield from _terms(entry.name, terms)
     yield "homepage", entry.homepage
     yield "download", units.size(entry.size.download)
     yield "unpacked", units.size(entry.size.unpacked)

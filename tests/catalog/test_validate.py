@@ -24,6 +24,7 @@ def _with(**changes: Any) -> dict[str, Any]:
     return {"artifacts": _artifact(**changes)}
 
 
+TREE = "sha256:" + "0a" * 32
 MEMBER_ESCAPES = ("../x", "a/../../x", "/etc/passwd", "C:/x", "c:x", "a\\..\\x", "..\\x", "", ".", "..")
 FILE_ESCAPES = (*MEMBER_ESCAPES[:-3], "a/b", "..", ".", "./x")
 
@@ -71,6 +72,16 @@ FAULTS: dict[str, tuple[dict[str, Any], str, str]] = {
                            "64 hexadecimal"),
     "digest of another version": (_with(other_versions=[{"checksums": {"md5": "x"}, "note": "old"}]),
                                   "artifacts[0].other_versions[0].checksums.md5", "32 hexadecimal"),
+    "tree without its algorithm": (_with(tree="0" * 71, unpack="zip"), "artifacts[0].tree", "expected sha256: and 64"),
+    "tree of another algorithm": (_with(tree="sha512:" + "0" * 64, unpack="tar"), "artifacts[0].tree", "found 'sha512:"),
+    "tree in upper case": (_with(tree=TREE.upper(), unpack="zip"), "artifacts[0].tree", "in lower case"),
+    "tree too short": (_with(tree=TREE[:-1], unpack="zip"), "artifacts[0].tree", "71"),
+    "tree of a file that does not unpack": (_with(tree=TREE), "artifacts[0].tree", "does not unpack (unpack: none)"),
+    **{
+        f"archives inside {unpack}": (_with(nested="tar", unpack=unpack), "artifacts[0].nested",
+                                      f"(unpack: tar or zip), found unpack: {unpack}")
+        for unpack in ("none", "gz", "bz2", "xz", "zst")
+    },
     **{f"file {path!r}": (_with(file=path), "artifacts[0].file", "found ") for path in FILE_ESCAPES},
     **{
         f"member {path!r}": (_with(contents=[{"path": path}]), "artifacts[0].contents[0].path", "found ")
@@ -146,6 +157,16 @@ def test_all_faults_of_all_entries_are_told_at_once(entry: Entry) -> None:
 def test_a_path_that_stays_inside_is_taken(path: str, entry: Entry) -> None:
     (member,) = _read({"toy": entry(**_with(contents=[{"path": path}]))})["toy"].artifacts[0].contents
     assert member.path == path
+
+
+@pytest.mark.parametrize("unpack", ["tar", "zip"])
+def test_an_archive_may_have_a_tree_and_archives_inside(unpack: str, entry: Entry) -> None:
+    (artifact,) = _read({"toy": entry(**_with(unpack=unpack, tree=TREE, nested="tar.gz"))})["toy"].artifacts
+    assert (artifact.tree, artifact.nested) == (TREE, "tar.gz")
+
+
+def test_a_single_file_may_have_a_tree(entry: Entry) -> None:
+    assert _read({"toy": entry(**_with(unpack="gz", tree=TREE))})["toy"].artifacts[0].tree == TREE
 
 
 @pytest.mark.parametrize("classes", [["a", "b"], 3, "toys.bin", None])

@@ -20,6 +20,7 @@ DOCUMENTS: dict[str, tuple[tuple[str, ...], str]] = {
     "show": (("show", "mnist", "--json"), "artifacts"),
     "show --cite": (("show", "mnist", "--cite", "--json"), "citation"),
     "plan": (("plan", "mnist", "--json"), "artifacts"),
+    "plan of a slice": (("plan", "fma", "--only", "fma_small/000/*", "--json"), "download_bytes"),
     "fetch": (("fetch", "digits", "--json"), "datasets"),
     "verify": (("verify", "digits", "--json"), "verified"),
     "cache ls": (("cache", "ls", "--json"), "datasets"),
@@ -67,6 +68,54 @@ def test_a_plan_adds_up(command: Command, place: Workspace) -> None:
     assert plan["license"] == mnist.license.id
     mirrored = json.loads(command("plan", "mnist", "--mirror", "http://host/base/", "--json").out)
     assert mirrored["artifacts"][0]["sources"][0] == f"http://host/base/mnist/{mnist.artifacts[0].file}"
+
+
+def test_a_plan_takes_the_options_of_a_slice(command: Command, place: Workspace) -> None:
+    sampled = json.loads(command("plan", "fma", "--sample", "200", "--mirror", "http://host", "--json").out)
+    assert {artifact["how"] for artifact in sampled["artifacts"]} == {"ranges"}
+    assert sampled["artifacts"][0]["sources"][0].startswith("http://host/fma/")
+    split = json.loads(command("plan", "mnist", "--split", "test", "--json").out)
+    assert [artifact["how"] for artifact in split["artifacts"]] == ["whole", "whole"]
+    assert split["download_bytes"] == sum(a.size or 0 for a in place.catalog["mnist"].artifacts if a.split == "test")
+    assert command("plan", "mnist", "--sample", "3").code == 2
+
+
+def test_the_time_is_told_in_seconds(command: Command, place: Workspace, tmp_path: Any) -> None:
+    from dlcat.fetch.health import Health
+
+    mnist = place.catalog["mnist"]
+    source = mnist.artifacts[0].urls[0]
+    assert json.loads(command("plan", "mnist", "--cache", tmp_path, "--json").out)["estimate"] is None
+    Health(tmp_path / "artifacts" / ".health.json").ok(source, 8_100_000, 1.0)
+    told = json.loads(command("plan", "mnist", "--cache", tmp_path, "--json").out)["estimate"]
+    assert told["bytes_per_second"] == pytest.approx(8_100_000)
+    assert told["seconds"] == pytest.approx((mnist.size.download or 0) / 8_100_000)
+    assert "at 8.1 MB/s, seen from ossci-datasets" in command("plan", "mnist", "--cache", tmp_path).out
+
+
+def test_terms_are_told_with_who_accepted_them(
+    command: Command, place: Workspace, tmp_path: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
+    assert json.loads(command("show", "mnist", "--json").out)["accepted"] is None
+    assert json.loads(command("show", "imagenet", "--json").out)["accepted"] is None
+    assert command("accept", "imagenet", "--as", "Jane", "--yes").code == 0
+    shown = json.loads(command("show", "imagenet", "--json").out)
+    planned = json.loads(command("plan", "imagenet", "--json").out)["terms"]
+    assert shown["accepted"]["who"] == planned["accepted"]["who"] == "Jane"
+    assert (planned["required"], planned["url"]) == (True, shown["terms"]["url"])
+    assert "accepted  by Jane on 2" in command("show", "imagenet").out
+
+
+def test_the_cache_is_told_by_kind(command: Command, place: Workspace, tmp_path: Any) -> None:
+    cache = tmp_path / "cache"
+    assert command("fetch", "digits", "--cache", cache).code == 0
+    (held,) = json.loads(command("cache", "ls", "--cache", cache, "--json").out)["datasets"]
+    kinds = ("artifacts_bytes", "data_bytes", "prepared_bytes", "unfinished_bytes")
+    assert held["name"] == "digits"
+    assert held["artifacts_bytes"] > place.catalog["digits"].artifacts[0].size
+    assert held["bytes"] == sum(held[kind] for kind in kinds)
+    assert held["used"].startswith("20")
 
 
 def test_what_was_fetched_is_told_record_by_record(command: Command, place: Workspace) -> None:

@@ -18,6 +18,9 @@ from dlcat.workspace import Workspace
 
 Start = Callable[..., "subprocess.Popen[str]"]
 
+FULL = Path("/dev/full")
+"""Where every write fails for lack of room."""
+
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="signals and pipes of POSIX")
 
 
@@ -78,6 +81,25 @@ def test_a_closed_pipe_ends_quietly(arguments: list[str], start: Start, place: W
     assert "Broken" not in err
     assert "Traceback" not in err
     assert process.returncode == (2 if arguments == ["nope"] else 0)
+
+
+@pytest.mark.skipif(not FULL.exists(), reason="no /dev/full")
+@pytest.mark.parametrize("arguments", [["list"], ["list", "--json"], ["--help"], ["show", "mnist"]], ids=" ".join)
+def test_an_output_without_room_ends_with_7(arguments: list[str], start: Start, place: Workspace) -> None:
+    with open(FULL, "wb") as full:
+        process = start(*arguments, stdout=full)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 7
+    assert err.startswith("error: standard output: No space left on device\nhint: ")
+    assert not [word for word in ("Traceback", "fault", "Exception") if word in err]
+
+
+@pytest.mark.skipif(not FULL.exists(), reason="no /dev/full")
+def test_where_nothing_can_be_said_the_exit_code_still_tells(start: Start, place: Workspace) -> None:
+    with open(FULL, "wb") as full:
+        process = start("list", stdout=full, stderr=full)
+        refused = start("show", "mnits", stdout=full, stderr=full)
+    assert (process.wait(60), refused.wait(60)) == (7, 2)
 
 
 def test_a_table_in_an_encoding_without_chinese_is_still_printed(

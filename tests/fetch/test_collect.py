@@ -429,3 +429,11 @@ def test_every_dataset_in_the_cache_is_held(tmp_path):
     assert [(each.dataset, each.size_bytes) for each in holdings(store)] == [
         (name, len(BODY)) for name in ("one", "three", "two")
     ]
+
+
+def test_a_cache_that_may_not_be_read_is_refused_in_words(store, open_folder, unprivileged):
+    places = replace(store.locations, cache=open_folder / "cache")
+    places.artifacts.mkdir(parents=True)
+    places.artifacts.chmod(0)
+    with unprivileged(), pytest.raises(DiskError, match="artifacts"):
+        holdings(Store(places))

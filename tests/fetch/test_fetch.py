@@ -287,6 +287,21 @@ def test_what_an_older_archive_brought_and_the_new_one_does_not_is_taken_back(ma
     assert tree(store.data_path(newer)).keys() == NOTICES | {"set/one.bin"}
 
 
+@pytest.mark.parametrize("jobs", [1, 3])
+def test_of_several_files_that_fail_each_is_named_with_its_own_words(server, make_artifact, make_dataset, store, jobs):
+    artifacts = [make_artifact(file, BODY) for file in ("a.bin", "b.bin", "c.bin", "d.bin")]
+    server.files["/a.bin"] = BODY[:-1] + b"?"
+    del server.files["/b.bin"], server.files["/d.bin"]
+    with pytest.raises(VerificationError) as caught:
+        list(fetch_with(make_dataset(*artifacts), store, network=Network(jobs=jobs, random=Hasty())))
+    first, count, *others = caught.value.message.splitlines()
+    assert first.startswith(f"toy/a.bin from {server.url}/a.bin: ")
+    assert count == "2 more failed:"
+    assert [line.split(" ")[0] for line in others] == ["toy/b.bin", "toy/d.bin"]
+    assert all("404" in line for line in others)
+    assert store.state(make_dataset(*artifacts), artifacts[2]) == "ok"
+
+
 def test_two_archives_are_merged_into_one_tree(make_artifact, make_dataset, store):
     one = make_artifact("one.tar", tar({"set/train/1": b"1", "set/readme": b"same"}, "w"), unpack="tar")
     two = make_artifact("two.tar", tar({"set/test/2": b"2", "set/readme": b"same"}, "w"), unpack="tar")

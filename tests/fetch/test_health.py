@@ -52,10 +52,10 @@ def test_the_last_of_each_kind_is_kept_with_the_count_of_all(health: Health, clo
     health.failed(FIRST, "a login page", "wrong bytes")
     for _ in range(3):
         clock.moment += timedelta(seconds=1)
-        health.ok(FIRST, 1000, 2.0)
+        health.ok(FIRST, 10**6, 2.0)
     when = "2026-03-01T12:00:00.000+00:00"
     assert health.ledger().urls[FIRST] == History(
-        Success("2026-03-01T12:00:03.000+00:00", 1000, 2.0, count=3, bytes_per_second=500),
+        Success("2026-03-01T12:00:03.000+00:00", 10**6, 2.0, count=3, bytes_per_second=500_000),
         Failure(when, "Connection refused", count=2),
         Failure(when, "a login page"),
     )
@@ -147,8 +147,10 @@ def test_the_mean_speed_follows_long_transfers_and_ignores_short_ones(health: He
     assert health.speed_bytes_per_second(FIRST) == pytest.approx(1e6, rel=0.05)
 
 
-@pytest.mark.parametrize(("size_bytes", "seconds"), [(0, 1.0), (1000, 0.0)])
-def test_what_took_no_time_or_brought_nothing_says_nothing_of_speed(health: Health, size_bytes: int, seconds: float):
+@pytest.mark.parametrize(("size_bytes", "seconds"), [(0, 1.0), (5000, 0.5), (10**6, 0.0)])
+def test_what_took_no_time_or_brought_next_to_nothing_says_nothing_of_speed(
+    health: Health, size_bytes: int, seconds: float
+):
     health.ok(FIRST, size_bytes, seconds)
     assert health.speed_bytes_per_second(FIRST) is None
     assert health.ledger().urls[FIRST].success is not None
@@ -156,12 +158,12 @@ def test_what_took_no_time_or_brought_nothing_says_nothing_of_speed(health: Heal
 
 def test_no_secret_is_written(health: Health):
     secret = "https://me:pass%40word@one.example.org/file.zip?key=sesame#part"
-    health.ok(secret, 10, 1)
+    health.ok(secret, 10**6, 1)
     health.failed(secret, f"no route to {secret}", "network")
     text = health.path.read_text()
     for word in ("me:", "pass", "word", "sesame", "key", "part"):
         assert word not in text
-    assert health.speed_bytes_per_second(secret) == 10
+    assert health.speed_bytes_per_second(secret) == 10**6
     assert health.ledger().urls[FIRST].network == Failure(
         NOW.isoformat(timespec="milliseconds"), f"no route to {FIRST}"
     )

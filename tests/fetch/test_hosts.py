@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from random import Random
@@ -153,6 +153,69 @@ def test_whether_a_connection_can_be_had_is_known_without_waiting_for_it():
     assert not hosts.is_free(URL)
     clock.sleep(5)
     assert hosts.is_free(URL)
+
+
+def waiting_for(hosts, count):
+    """Connections that are needed and not to be had: returns when so many wait, with what ends them."""
+    entered = Semaphore(0)
+
+    def connect() -> None:
+        with hosts.slot(URL):
+            entered.release()
+
+    threads = started(*[connect] * count)
+    until = time.monotonic() + PATIENCE_SECONDS
+    while hosts._states["data.example.org"].waiting < count:
+        assert time.monotonic() < until
+    return threads, entered
+
+
+def test_nobody_gets_a_spare_connection_while_someone_needs_one():
+    hosts = Hosts(2)
+    with hosts.spare_slot(URL) as first:
+        assert first is not None
+        with hosts.slot(URL), hosts.spare_slot(URL) as third:
+            assert third is None
+            threads, _ = waiting_for(hosts, 1)
+            hosts._state("data.example.org").limit = 3  # as if one more were free, and who waits had not woken up yet
+            assert not hosts.is_free(URL)
+    assert ended(threads)
+    assert hosts.is_free(URL)
+
+
+def test_who_has_several_gives_back_one_for_each_that_waits_and_no_more():
+    hosts = Hosts(3)
+    with ExitStack() as stack:
+        own = [stack.enter_context(ExitStack()) for _ in range(3)]
+        slots = [each.enter_context(hosts.spare_slot(URL)) for each in own]
+        assert [hosts.give_way(slot) for slot in slots] == [False] * 3
+        threads, entered = waiting_for(hosts, 2)
+        assert [hosts.give_way(slot) for slot in slots] == [True, True, False]
+        assert [hosts.give_way(slot) for slot in slots] == [False] * 3
+        own[0].close()
+        assert entered.acquire(timeout=PATIENCE_SECONDS)
+        assert not hosts.give_way(slots[2])
+    assert ended(threads)
+
+
+def test_nothing_is_given_back_while_the_host_wants_to_be_left_alone():
+    cancel = Event()
+    hosts = Hosts(1, cancel=cancel)
+
+    def connect() -> None:
+        with suppress(CancelledError), hosts.slot(URL):
+            pass
+
+    with hosts.slot(URL) as slot:
+        hosts.slow_down(URL, 10**6)
+        threads = started(connect)
+        until = time.monotonic() + PATIENCE_SECONDS
+        while not hosts._states["data.example.org"].waiting:
+            assert time.monotonic() < until
+        assert not hosts.give_way(slot)
+        cancel.set()
+        assert ended(threads)
+    assert hosts._states["data.example.org"].waiting == 0
 
 
 def test_a_failed_connection_gives_its_slot_back():

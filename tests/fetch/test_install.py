@@ -7,9 +7,11 @@ import io
 import json
 import tarfile
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import pytest
 
+from dlcat.catalog.dataset import Terms
 from dlcat.errors import UsageError, VerificationError
 from dlcat.fetch.accept import keep
 from dlcat.fetch.install import install, repair_members, write_notices
@@ -124,6 +126,19 @@ def test_notices_do_not_replace_what_the_data_bring(put, store):
     found = tree(store.data_path(dataset))
     assert found["LICENSE.txt"] == b"theirs"
     assert found["CITATION.bib"] == b"@misc{toys}\n"
+
+
+def test_the_terms_lie_beside_the_data(put, store):
+    dataset, artifact = put(tar(FILES))
+    dataset = replace(
+        dataset,
+        terms=Terms(text="For study only.", url="https://example.org/terms", required=False, provenance="read there"),
+    )
+    install_now(dataset, artifact, store)
+    write_notices(dataset, store)
+    written = tree(store.data_path(dataset))["LICENSE.txt"].decode()
+    assert "For study only." in written
+    assert "https://example.org/terms" in written
 
 
 # Repair

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import gzip
+from datetime import UTC, datetime
 from zlib import crc32
 
 import pytest
 
-from dlcat.catalog.dataset import Member, Part, Size
+from dlcat import locations
+from dlcat.catalog.dataset import Member, Part, Size, Terms
+from dlcat.fetch import terms
 from dlcat.fetch.fetch import fetch
+from dlcat.fetch.health import Health
 from dlcat.fetch.partial import Origin, adopt
-from dlcat.fetch.plan import plan
+from dlcat.fetch.plan import Estimate, estimate, plan
 
 BODY = bytes(range(256)) * 5000
 PACKED = gzip.compress(BODY)
@@ -90,3 +94,76 @@ def test_parts_are_planned_alone(make_artifact, make_dataset, store):
     assert [each.file for each in plan(dataset, store).artifacts] == ["s"]
     assert [each.file for each in plan(dataset, store, parts=("large",)).artifacts] == ["l"]
     assert plan(dataset, store, parts=("all",)).download_bytes == 3
+
+
+# --- time, at the ledger's speeds
+
+EARLY, LATE = datetime(2026, 3, 1, tzinfo=UTC), datetime(2026, 3, 2, tzinfo=UTC)
+SLOW, FAST, UNKNOWN = (f"https://{name}.example.org/a.zip" for name in ("slow", "fast", "unknown"))
+
+
+@pytest.fixture
+def ledger(store):
+    """Two hosts whose speeds are known."""
+    Health(store.health_path, lambda: EARLY).ok(SLOW, 10**8, 100.0)
+    Health(store.health_path, lambda: LATE).ok(FAST, 10**8, 10.0)
+
+
+def test_the_time_is_that_of_the_first_sources_one_file_after_the_other(store, ledger):
+    found = estimate([(3 * 10**6, (SLOW, FAST)), (10**7, (FAST,)), (0, (UNKNOWN,))], store)
+    assert found == Estimate(
+        seconds=4.0,
+        bytes_per_second=13e6 / 4,
+        hosts=("slow.example.org", "fast.example.org"),
+        seen="2026-03-01T00:00:00.000+00:00",
+        complete=True,
+    )
+
+
+@pytest.mark.parametrize("left_out", [(10**6, (UNKNOWN,)), (None, (FAST,)), (10**6, ())])
+def test_what_is_left_out_of_the_time_is_said_to_be(store, ledger, left_out):
+    found = estimate([(10**7, (FAST,)), left_out], store)
+    assert (found.seconds, found.hosts, found.complete) == (1.0, ("fast.example.org",), False)
+
+
+@pytest.mark.parametrize("downloads", [[], [(0, (FAST,))], [(1, (UNKNOWN,))], [(1, ("package:numpy/a.npy",))]])
+def test_no_time_is_told_where_nothing_is_known(store, ledger, downloads):
+    assert estimate(downloads, store) is None
+
+
+def test_a_file_inside_a_package_takes_no_time(store, ledger):
+    assert estimate([(10**7, (FAST,)), (5, ("package:numpy/a.npy",))], store).complete
+
+
+def test_a_fetch_teaches_the_plan_of_the_next(make_artifact, make_dataset, store, server):
+    dataset = make_dataset(make_artifact("a.bin", bytes(200_000)))
+    assert plan(dataset, store).estimate is None
+    list(fetch(dataset, store))
+    assert plan(dataset, store).estimate is None  # nothing is left to travel
+    store.artifact_path(dataset, dataset.artifacts[0]).unlink()
+    found = plan(dataset, store).estimate
+    assert found.hosts == (server.url.removeprefix("http://"),)
+    assert found.seconds * found.bytes_per_second == pytest.approx(200_000)
+
+
+def test_a_source_that_gave_wrong_bytes_is_planned_last(make_artifact, make_dataset, store):
+    dataset = make_dataset(make_artifact("a.bin", BODY, urls=[SLOW, FAST]))
+    Health(store.health_path).failed(SLOW, "a login page", "wrong bytes")
+    assert plan(dataset, store).artifacts[0].sources == (FAST, SLOW)
+
+
+# --- terms
+
+
+def test_a_plan_says_what_must_be_agreed_to_and_whether_it_was(dataset, make_dataset, store, tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "home"))
+    asking = make_dataset(
+        *dataset.artifacts, terms=Terms(text="Research only.", required=True, provenance="made up here")
+    )
+    found = plan(asking, store).terms
+    assert (found.text, found.url, found.required, found.accepted, found.changed) == (
+        "Research only.", None, True, None, False,
+    )  # fmt: skip
+    consent = terms.accept(asking, locations.consents_file(), who="Jane")
+    assert plan(asking, store).terms.accepted == consent
+    assert plan(dataset, store).terms is None

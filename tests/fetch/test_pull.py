@@ -232,6 +232,46 @@ def test_slow_connections_are_joined_by_others_and_the_parts_fit(lab, partial):
     assert lab.bytes_served < 1.6 * len(content)
 
 
+def test_a_file_without_a_connection_gets_one_from_a_file_that_has_two(lab, tmp_path):
+    content = Random(3).randbytes(8_000_000)
+    lab.replace("a.bin", content)
+    lab.replace("b.bin", BODY)
+    lab.schedule("a.bin", lambda request: faults.stall_after(2000 if request.start else 1_500_000))
+    network = Network(connections=2)
+    with adopt(tmp_path, "a.bin", ("sha256",)) as large, adopt(tmp_path, "b.bin", ("sha256",)) as small:
+        steps = pull(lab.url("a.bin"), large, Want("a.bin"), network)
+        thread = Thread(target=lambda: list(steps), daemon=True)
+        thread.start()
+        lab.wait_stalled(2)
+        lab.schedule("a.bin", faults.ok)
+        assert list(pull(lab.url("b.bin"), small, Want("b.bin"), network))
+        assert small.digests()["sha256"] == sha256(BODY)
+        assert [request.path for request in lab.requests[:3]] == ["a.bin", "a.bin", "b.bin"]
+        lab.release()
+        thread.join(20)
+        assert large.digests()["sha256"] == sha256(content)
+
+
+def test_a_file_keeps_its_only_connection(lab, tmp_path):
+    lab.replace("b.bin", BODY)
+    lab.schedule("a.bin", faults.stall_after(1_500_000))
+    network = Network(connections=1)
+    with adopt(tmp_path, "a.bin", ("sha256",)) as first, adopt(tmp_path, "b.bin", ("sha256",)) as second:
+        steps = pull(lab.url("a.bin"), first, Want("a.bin"), network)
+        next(steps)
+        lab.wait_stalled()
+        thread = Thread(target=lambda: list(pull(lab.url("b.bin"), second, Want("b.bin"), network)), daemon=True)
+        thread.start()
+        for _ in range(3):
+            next(steps)
+        lab.release()
+        assert list(steps)
+        thread.join(20)
+        assert first.digests() == second.digests()
+    lab.wait_idle()
+    assert [(request.path, request.complete) for request in lab.requests] == [("a.bin", True), ("b.bin", True)]
+
+
 def test_where_more_connections_are_refused_one_does_it(lab, partial):
     lab.schedule("a.bin", lambda request: faults.status(503) if request.start else faults.rate(6e6))
     assert run(lab, partial, CAUTIOUS, connections=4) == sha256(BODY)
@@ -347,6 +387,7 @@ def test_no_thread_outlives_a_pull(lab, partial):
 def test_a_complete_partial_costs_no_request(lab, tmp_path):
     with adopt(tmp_path, "a.bin", ("sha256",)) as partial:
         run(lab, partial)
+    lab.wait_idle()
     lab.forget()
     with adopt(tmp_path, "a.bin", ("sha256",)) as partial:
         assert run(lab, partial) == sha256(BODY)

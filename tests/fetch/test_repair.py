@@ -41,6 +41,7 @@ def dataset(lab, make_dataset, request):
 def path(dataset, store, lab):
     """The artifact, fetched."""
     list(fetch(dataset, store))
+    lab.wait_idle()
     lab.forget()
     return store.artifact_path(dataset, dataset.artifacts[0])
 
@@ -117,6 +118,7 @@ def test_without_a_network_what_is_sound_stays(dataset, store, lab, path):
         list(repair(dataset, store))
     assert store.state(dataset, dataset.artifacts[0]) == "partial"
     lab.schedule("a.bin", faults.ok)
+    lab.wait_idle()
     lab.forget()
     list(fetch(dataset, store, network=Network(connections=1)))
     assert path.read_bytes() == CONTENT
@@ -151,6 +153,7 @@ def installed(lab, make_dataset, store):
     )
     dataset = make_dataset(packed)
     list(fetch(dataset, store))
+    lab.wait_idle()
     lab.forget()
     return dataset
 

@@ -23,8 +23,9 @@ from dlcat.fetch.fetch import fetch
 from dlcat.fetch.network import Network
 from dlcat.fetch.records import Failed, Installed, Moved, Skipped, Started, Tried, Unpacked, Verified
 from dlcat.fetch.slice import fetch_slice
-from dlcat.fetch.slice_plan import PlannedSlice, plan_slice
+from dlcat.fetch.slice_plan import plan_slice
 from dlcat.fetch.slices import read_slice, slice_path, slices, verify_slices
+from dlcat.fetch.verify import verify
 from dlcat.testing import FaultServer, faults
 
 FILES = {f"small/{number % 10:03}/{number:06}.mp3": Random(number).randbytes(30_000) for number in range(100)}
@@ -177,6 +178,7 @@ def test_a_slice_is_never_taken_for_the_whole(toy, store):
 def test_the_same_slice_again_asks_nobody(toy, store, lab):
     dataset = toy()
     bring(dataset, store, *ONE_FOLDER)
+    lab.wait_idle()
     lab.forget()
     assert kinds(bring(dataset, store, *ONE_FOLDER)) == [Skipped, Installed]
     assert lab.requests == ()
@@ -185,6 +187,7 @@ def test_the_same_slice_again_asks_nobody(toy, store, lab):
 def test_a_second_slice_adds_to_the_first_and_brings_only_what_lacks(toy, store, lab):
     dataset = toy()
     bring(dataset, store, *ONE_FOLDER)
+    lab.wait_idle()
     lab.forget()
     records = bring(dataset, store, "small/00[34]/*")
     assert of_kind(records, Started)[0].size_bytes < 320_000
@@ -384,6 +387,20 @@ def test_a_sample_may_be_of_what_matches(toy, store):
     assert tree(store.data_path(dataset)).keys() == set(Selection(ONE_FOLDER, 3).taken(FILES))
 
 
+@pytest.mark.parametrize(("file", "pack"), [("small.zip", packed), ("small.tar.gz", tarred)])
+def test_the_whole_takes_the_place_of_a_sample(toy, store, file, pack):
+    dataset = toy(file, pack({**FILES, "small/old/0.mp3": b"gone since"}))
+    bring(dataset, store, sample=len(FILES) + 1)
+    assert "small/old/0.mp3" in tree(store.data_path(dataset))
+    dataset = toy(file, pack(FILES))
+    list(fetch(dataset, store))
+    assert tree(store.data_path(dataset)) == FILES
+    assert not slice_path(dataset, dataset.artifacts[0], store).exists()
+    assert [record.artifact for record in of_kind(verify(dataset, store), Verified)] == [file]
+    assert store.is_installed(dataset)
+    assert not (store.data_path(dataset) / "small/old").exists()
+
+
 @pytest.mark.parametrize("mode", ["w", "w:gz", "w:bz2", "w:xz"])
 def test_a_tar_passes_whole_and_only_what_matches_is_kept(toy, store, lab, mode):
     archive = tarred(FILES, mode)
@@ -445,6 +462,7 @@ def test_an_archive_that_is_here_is_sliced_here(toy, store, lab, file, content):
     dataset = toy(file, content)
     list(fetch(dataset, store))
     shutil.rmtree(store.data_path(dataset))
+    lab.wait_idle()
     lab.forget()
     assert kinds(bring(dataset, store, *ONE_FOLDER)) == [Unpacked, Installed]
     assert lab.requests == ()
@@ -469,6 +487,7 @@ def test_the_whole_takes_the_place_of_a_slice(toy, store, lab):
     assert store.is_installed(dataset)
     assert tree(store.data_path(dataset)) == FILES
     assert slices(dataset, store) == []
+    lab.wait_idle()
     lab.forget()
     assert bring(dataset, store, *ONE_FOLDER)[0] == Skipped("small.zip", "already there, whole")
     with pytest.raises(UsageError, match="nothing matches"):
@@ -582,14 +601,51 @@ def test_how_each_part_would_come_is_told_beforehand(lab, store, make_dataset):
     dataset = make_dataset(
         artifact(lab, "small.zip", ZIP), artifact(lab, "small.tar.gz", TAR), artifact(lab, "labels.csv", b"1")
     )
-    assert plan_slice(dataset, store, only=("small", "labels.csv")) == (
-        PlannedSlice("small.zip", "ranges", len(ZIP)),
-        PlannedSlice("small.tar.gz", "stream", len(TAR)),
-        PlannedSlice("labels.csv", "whole", 1),
-    )
+    found = plan_slice(dataset, store, only=("small", "labels.csv"))
+    assert [(each.file, each.how, each.download_bytes) for each in found.artifacts] == [
+        ("small.zip", "ranges", len(ZIP)),
+        ("small.tar.gz", "stream", len(TAR)),
+        ("labels.csv", "whole", 1),
+    ]
+    assert [each.sources for each in found.artifacts] == [tuple(each.urls) for each in dataset.artifacts]
+    assert found.download_bytes == len(ZIP) + len(TAR) + 1
+    assert (found.exact, found.sizes_known, found.peak_bytes, found.fits) == (False, True, None, True)
+    assert lab.requests == ()
     list(fetch(dataset, store))
-    assert {each.how for each in plan_slice(dataset, store, sample=3)} == {"here"}
-    assert len(plan_slice(dataset, store, sample=3)) == 2
+    found = plan_slice(dataset, store, sample=3)
+    assert [each.how for each in found.artifacts] == ["here", "here"]
+    assert (found.download_bytes, found.exact) == (0, True)
+
+
+def test_the_plan_of_a_slice_that_is_here_is_empty_until_more_is_asked_for(toy, store):
+    dataset = toy()
+    bring(dataset, store, *ONE_FOLDER)
+    assert [each.how for each in plan_slice(dataset, store, only=ONE_FOLDER).artifacts] == ["here"]
+    assert [each.how for each in plan_slice(dataset, store, only=ONE_FOLDER, sample=1).artifacts] == ["ranges"]
+
+
+def test_the_plan_of_a_split_tells_the_room(lab, store, make_dataset):
+    train, test = (
+        replace(artifact(lab, f"{split}.bin", bytes(length)), split=split)
+        for split, length in (("train", 70), ("test", 30))
+    )
+    dataset = make_dataset(train, test, splits={"train": 1, "test": 1})
+    found = plan_slice(dataset, store, split="train", mirror=("http://mirror",))
+    assert [(each.file, each.how) for each in found.artifacts] == [("train.bin", "whole")]
+    assert (found.download_bytes, found.peak_bytes, found.exact) == (70, 70, True)
+    assert found.artifacts[0].sources == ("http://mirror/toy/train.bin", *train.urls)
+    assert not replace(found, free_bytes=69).fits
+
+
+def test_a_plan_of_nothing_is_refused_like_its_fetch(lab, store, make_dataset):
+    dataset = make_dataset(artifact(lab, "labels.csv", b"1"))
+    with pytest.raises(UsageError) as planned:
+        plan_slice(dataset, store, only=("lables.csv",))
+    with pytest.raises(UsageError) as fetched:
+        list(fetch_slice(dataset, store, only=("lables.csv",)))
+    assert (planned.value.message, planned.value.hint) == (fetched.value.message, fetched.value.hint)
+    assert "nothing matches 'lables.csv'" in planned.value.message
+    assert "did you mean 'labels.csv'?" in planned.value.hint
 
 
 def test_a_reader_that_goes_away_leaves_no_thread_and_can_go_on(toy, store, lab):

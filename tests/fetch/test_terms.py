@@ -261,3 +261,18 @@ def test_shipped_terms_say_what_where_and_who_says_so(name):
 
 def _document(raw):
     return document.parse(json.dumps({"toy": raw}), "mine.yaml")
+
+
+# --- what is said of an agreement
+
+
+def test_an_agreement_tells_how_far_the_user_is(make_dataset, make_artifact, consents):
+    dataset = make_dataset(make_artifact("a.bin", b"1"), terms=TERMS)
+    first = terms.agreement(dataset, consents)
+    assert (first.text, first.url, first.required) == (TERMS.text, TERMS.url, True)
+    assert (first.accepted, first.changed) == (None, False)
+    consent = terms.accept(dataset, consents, who="Jane")
+    assert (terms.agreement(dataset, consents).accepted, terms.agreement(dataset, consents).changed) == (consent, False)
+    other = replace(dataset, terms=replace(TERMS, text="Something else."))
+    assert (terms.agreement(other, consents).accepted, terms.agreement(other, consents).changed) == (None, True)
+    assert terms.agreement(replace(dataset, terms=None), consents) is None

@@ -6,6 +6,7 @@ from threading import Barrier, Event
 
 import pytest
 
+from dlcat.errors import UnreachableError, VerificationError
 from dlcat.fetch.together import together
 
 
@@ -30,6 +31,33 @@ def test_a_stream_that_fails_does_not_stop_the_others(at_once):
     with pytest.raises(ValueError, match="first"):
         found.extend(together(streams, at_once, lambda: pytest.fail("no reason")))
     assert ("b", 29) in found
+
+
+@pytest.mark.parametrize("at_once", [1, 3, 9])
+def test_the_first_error_in_the_order_of_the_streams_names_the_others(at_once):
+    errors = [
+        VerificationError("a.bin from here: wrong", hint="try a mirror"),
+        UnreachableError("b.bin from here: 404\nb.bin from there: 503", hint="check the connection"),
+        ValueError("a fault of ours"),
+    ]
+    streams = [numbers("slow", 500, errors[0]), numbers("b", 3, errors[1]), numbers("c", 0, errors[2])]
+    with pytest.raises(VerificationError) as caught:
+        list(together(streams, at_once, lambda: pytest.fail("no reason")))
+    assert caught.value.message.splitlines() == [
+        "a.bin from here: wrong",
+        "2 more failed:",
+        "b.bin from here: 404; b.bin from there: 503",
+        "ValueError: a fault of ours",
+    ]
+    assert caught.value.hint == "try a mirror"
+
+
+@pytest.mark.parametrize("at_once", [1, 2])
+def test_a_fault_of_ours_that_comes_first_names_the_others_in_a_note(at_once):
+    streams = [numbers("a", 3, ValueError("a fault of ours")), numbers("b", 1, UnreachableError("b.bin: 404"))]
+    with pytest.raises(ValueError, match="a fault of ours") as caught:
+        list(together(streams, at_once, lambda: pytest.fail("no reason")))
+    assert caught.value.__notes__ == ["1 more failed:\nb.bin: 404"]
 
 
 def test_streams_run_at_the_same_time():

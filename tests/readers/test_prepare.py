@@ -72,6 +72,13 @@ def test_the_second_time_nothing_is_decoded(prepared: Callable[..., Examples], f
     assert np.array_equal(prepared().inputs, first)
 
 
+def test_the_folder_is_named_by_split_and_key(
+    prepared: Callable[..., Examples], dataset: Dataset, tmp_path: Path
+) -> None:
+    prepared()
+    assert [path.name for path in _folders(tmp_path)] == [f"train-{prepare.key(dataset, DIGESTS)}"]
+
+
 def test_other_bytes_or_another_decoder_have_another_key(
     prepared: Callable[..., Examples], dataset: Dataset, tmp_path: Path
 ) -> None:

@@ -40,11 +40,18 @@ def download(url: str, path: Path) -> None:
 
 
 def test_every_python_block_is_run():
-    assert DOCUMENT.count("```python") == len(re.findall(r"<!-- (first|own|mirror) -->", DOCUMENT)) == 3
+    assert DOCUMENT.count("```python") == len(re.findall(r"<!-- (first|own|mirror|proxy) -->", DOCUMENT)) == 4
 
 
 def test_the_first_example(tmp_path):
     exec(block("first"), {"content": CONTENT, "download": download, "path": tmp_path / "a.bin"})
+    assert (tmp_path / "a.bin").read_bytes() == CONTENT
+
+
+def test_the_example_of_a_proxy(tmp_path, monkeypatch):
+    for name in ("http_proxy", "HTTP_PROXY", "no_proxy", "NO_PROXY"):
+        monkeypatch.setenv(name, "")  # so that it is put back
+    exec(block("proxy"), {"content": CONTENT, "download": download, "path": tmp_path / "a.bin"})
     assert (tmp_path / "a.bin").read_bytes() == CONTENT
 
 

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from dlcat.train.augment import augmentation
+from dlcat.train.augment import augmentation, shrink
 
 DTYPES = [torch.uint8, torch.float32]
 
@@ -117,3 +117,15 @@ def test_every_shift_is_drawn() -> None:
 def test_a_reflection_larger_than_the_image_is_refused() -> None:
     with pytest.raises(ValueError, match="padding of 6 from images of 8 x 6"):
         augmentation["crop"](_images(), _generator(), padding=6, mode="reflect")
+
+
+@given(height=st.integers(2, 40), width=st.integers(2, 40), data=st.data())
+@settings(max_examples=60, deadline=None)
+def test_a_shrunk_image_has_that_shorter_side_and_the_same_brightness(
+    height: int, width: int, data: st.DataObject
+) -> None:
+    size = data.draw(st.integers(1, min(height, width)))
+    shrunk = shrink(torch.full((2, 3, height, width), 7.0), size)
+    assert min(shrunk.shape[2:]) == size
+    assert shrunk.shape[3] / shrunk.shape[2] == pytest.approx(width / height, rel=0.5 / size)
+    assert torch.allclose(shrunk, torch.tensor(7.0))

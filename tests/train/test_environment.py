@@ -23,6 +23,12 @@ def test_the_machine_is_described_as_json() -> None:
     assert described["gpu"] is None
 
 
+def test_the_lock_file_is_cited_where_there_is_one() -> None:
+    cited = {"file": "dlcat.lock", "sha256": "0" * 64, "holds": True}
+    assert environment.describe(CPU, {}, cited)["lock"] == cited
+    assert environment.describe(CPU, {})["lock"] is None
+
+
 def test_the_state_of_the_folder_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def git(*words: str) -> str:
         identity = ("-c", "user.name=x", "-c", "user.email=x@example.org")

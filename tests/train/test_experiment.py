@@ -7,6 +7,7 @@ from collections.abc import Callable
 import pytest
 import torch
 
+from dlcat.errors import InvalidError
 from dlcat.recipe import Recipe
 from dlcat.registry import Choice
 from dlcat.train import device as devices
@@ -98,6 +99,24 @@ def test_augmentations_apply_in_their_order(build: Callable[..., Experiment]) ->
     assert built.augment(images, torch.Generator()).equal(images)
     once = build("augment=[{name: flip, probability: 1.0}]").augment(images, torch.Generator())
     assert once.equal(images.flip(3))
+
+
+def test_images_are_small_until_the_share_of_the_run_that_the_recipe_says(build: Callable[..., Experiment]) -> None:
+    images = torch.rand(2, 1, 8, 8)
+    assert build().resize(images, 0.0) is images
+    built = build("train.progressive_resize={size: 6, until: 0.4}")
+    assert [built.resize(images, progress).shape[-1] for progress in (0.0, 0.39, 0.4, 1.0)] == [6, 6, 8, 8]
+
+
+def test_small_images_are_checked_before_the_first_step(build: Callable[..., Experiment], place: Workspace) -> None:
+    with pytest.raises(
+        InvalidError,
+        match=r"progressive_resize: expected a size below the images. shorter side, found 8 for inputs of 1 x 8 x 8",
+    ):
+        build("train.progressive_resize={size: 8}")
+    fixed = place.recipe("mnist_lenet", ("train.progressive_resize={size: 20}",))
+    with pytest.raises(InvalidError, match=r"'lenet' takes images of one size only"):
+        experiment.build_model(fixed, (1, 28, 28), 10)
 
 
 def test_a_network_has_an_output_per_class(place: Workspace) -> None:

@@ -132,6 +132,7 @@ def environment() -> dict[str, Any]:
         "data": [
             {"file": "digits.csv.gz", "sha256": "09f66e6debdee2cd2b5ae59e0d6abbb73fc2b0e0185d2e1957e9ebb51e23aa22"}
         ],
+        "lock": {"file": "dlcat.lock", "sha256": "4be1c0ffee", "holds": True},
         "started": "2026-11-22T11:59:20+00:00",
     }
 

@@ -104,6 +104,7 @@ def test_a_finished_run_has_every_section(page: Page) -> None:
         "09f66e6debdee2cd2b5ae59e0d6abbb73fc2b0e0185d2e1957e9ebb51e23aa22",
         "2.13.0+cpu",
         "1f0c2d9e5b7a, with uncommitted changes",
+        "dlcat.lock, sha256 4be1c0ffee: the data are those that are locked",
         "Written by dlcat 0.1.0",
     ],
 )

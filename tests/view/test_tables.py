@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+from dataclasses import replace
+from datetime import UTC, datetime
 from io import StringIO
 from pathlib import Path
 from typing import Any
@@ -14,7 +16,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from rich.console import Console
 
-from dlcat.fetch.plan import Plan, Planned
+from dlcat.fetch.collect import Holding
+from dlcat.fetch.plan import Estimate, Plan, Planned
+from dlcat.fetch.slice_plan import PlannedSlice, SlicePlan
+from dlcat.fetch.terms import Agreement, Consent
 from dlcat.run import Run
 from dlcat.view import page, tables
 
@@ -165,6 +170,128 @@ def test_a_plan_says_what_moves_and_whether_it_fits(width: int | None) -> None:
     assert "too little" not in tables.plan(plan(free_bytes=3_000_000), width and console(width))
     if width:
         assert max(map(len, lines(text))) <= width
+
+
+ESTIMATE = Estimate(
+    seconds=200.0,
+    bytes_per_second=8_100_000.0,
+    hosts=("one.example.org", "two.example.org"),
+    seen="2026-03-01T12:00:00.000+00:00",
+    complete=True,
+)
+TERMS = Agreement("You do research only.", "https://example.org/terms", required=True, accepted=None, changed=False)
+
+
+def slice_plan(**changes: Any) -> SlicePlan:
+    kinds = {"a.zip": "ranges", "b.tar.gz": "stream", "c.csv": "whole", "d.zip": "here"}
+    fields: dict[str, Any] = {
+        "dataset": "digits",
+        "access": "open",
+        "license": "CC0-1.0",
+        "folder": Path("cache/data/digits"),
+        "artifacts": tuple(
+            PlannedSlice(
+                file=file, how=how, download_bytes=10_000_000, sources=("https://example.org/" + "long/" * 30,)
+            )
+            for file, how in kinds.items()
+        ),
+        "download_bytes": 40_000_000,
+        "sizes_known": True,
+        "peak_bytes": None,
+        "free_bytes": 1_000_000,
+        "terms": TERMS,
+        "estimate": ESTIMATE,
+    }
+    return SlicePlan(**(fields | changes))
+
+
+def flat(text: str) -> str:
+    return " ".join(" ".join(lines(text)).split())
+
+
+@pytest.mark.parametrize("width", [*WIDTHS, None])
+def test_a_plan_tells_the_time_and_where_it_is_known_from(width: int | None) -> None:
+    text = flat(tables.plan(plan(estimate=ESTIMATE), width and console(width)))
+    assert "about 3 min 20 s at 8.1 MB/s, seen from one.example.org and two.example.org on 2026-03-01 access" in text
+    partly = flat(tables.plan(plan(estimate=replace(ESTIMATE, complete=False)), width and console(width)))
+    assert "on 2026-03-01, without files whose size or speed is not known" in partly
+    assert "seen from" not in flat(tables.plan(plan(), width and console(width)))
+
+
+@pytest.mark.parametrize("width", [*WIDTHS, None])
+def test_the_plan_of_a_slice_says_what_travels_at_most(width: int | None) -> None:
+    text = tables.slice_plan(slice_plan(), width and console(width))
+    for wanted in ("digits, a part of it", "at most 40.0 MB", "at most about 3 min 20 s", "research only"):
+        assert wanted in flat(text)
+    assert "room needed" not in text
+    assert "too little" not in text
+    if width:
+        assert max(map(page.cells, lines(text))) <= width
+    for wanted in (
+        "10.0 MB the wanted files",
+        "10.0 MB all; a part is kept",
+        "10.0 MB all http",
+        "nothing: it is here",
+    ):
+        assert wanted in flat(text)
+
+
+def test_the_plan_of_whole_files_is_exact_and_tells_the_room() -> None:
+    whole = tuple(replace(each, how="whole") for each in slice_plan().artifacts)
+    text = flat(tables.slice_plan(slice_plan(artifacts=whole, peak_bytes=50_000_000)))
+    for wanted in ("to download 40.0 MB", "room needed 50.0 MB", "1.0 MB: too little", "time about 3 min"):
+        assert wanted in text
+    assert "published sizes add up to 40.0 MB" in flat(tables.slice_plan(slice_plan(sizes_known=False)))
+
+
+STANDINGS = {
+    "not yet; before fetching: dlcat accept digits": {},
+    "not since they have changed; before fetching: dlcat accept digits": {"changed": True},
+    "by Jane on 2026-03-01": {"accepted": Consent("digits", "Jane", "2026-03-01T12:00:00+00:00", "0" * 64)},
+    "by downloading": {"required": False},
+}
+
+
+@pytest.mark.parametrize(("said", "changes"), STANDINGS.items(), ids=STANDINGS)
+def test_terms_are_told_with_whether_they_are_accepted(fabricate: Any, said: str, changes: dict[str, Any]) -> None:
+    terms = replace(TERMS, **changes)
+    for text in (
+        tables.plan(plan(terms=terms)),
+        tables.slice_plan(slice_plan(terms=terms)),
+        tables.dataset(fabricate.dataset(), {}, terms=terms),
+    ):
+        assert re.search(r"^terms +You do research only\. +https://example\.org/terms$", text, re.MULTILINE)
+        assert re.search(rf"^accepted +{said}$", text, re.MULTILINE)
+    assert "terms  " not in tables.dataset(fabricate.dataset(), {})
+
+
+def test_terms_are_headed_in_the_users_language(fabricate: Any) -> None:
+    text = tables.dataset(fabricate.dataset(), {}, "zh", terms=TERMS)
+    assert re.search(r"^使用条款 +You do", text, re.MULTILINE)
+
+
+def holding(name: str, size_bytes: int, used: datetime | None) -> Holding:
+    return Holding(name, size_bytes, size_bytes, size_bytes, 0, used)
+
+
+def test_the_cache_is_listed_by_what_it_holds() -> None:
+    used = datetime(2026, 3, 1, tzinfo=UTC)
+    mnist = Holding("mnist", 11_594_722, 54_950_048, 0, 2_000_000, used)
+    header, first, second = tables.holdings([mnist, holding("digits", 1_000, None)]).splitlines()
+    assert header.split() == ["dataset", "downloads", "unpacked", "prepared", "partial", "total", "used"]
+    assert first.split("  ")[0] == "mnist"
+    assert re.split(r"  +", first)[1:] == ["11.6 MB", "55.0 MB", "2.0 MB", "68.5 MB", "2026-03-01"]
+    assert re.split(r"  +", second) == ["digits", "1.0 kB", "1.0 kB", "1.0 kB", "3.0 kB"]
+    assert first.index("2.0 MB") + 6 == header.index("partial") + 7  # under its own heading
+
+
+@pytest.mark.parametrize("width", [80, 120, None])
+def test_the_list_of_the_cache_fits_whatever_is_in_it(width: int | None) -> None:
+    held = [Holding("a-long-dataset-name", *[99_900_000] * 4, datetime(2026, 3, 1, tzinfo=UTC))]
+    text = tables.holdings(held, width and console(width))
+    assert max(map(page.cells, lines(text))) <= (width or 80)
+    assert "a-long-dataset-name" in text
+    assert ("400 MB in all" in text) == (width is not None)
 
 
 def test_runs_show_the_finished_the_unfinished_and_the_damaged(fabricate: Any, tmp_path: Path) -> None:
