@@ -4,7 +4,7 @@ A folder that holds a catalog.yaml is a workspace: its own catalog, recipes/, ca
 dlcat uses the catalog and recipes it was shipped with, the user's cache folder and ./runs. DLCAT_CATALOG and
 DLCAT_CACHE win over both, and the options --catalog and --cache win over everything. DLCAT_MIRROR (base URLs, separated
 by spaces) stands for --mirror where that is not given. Tokens for hosts come from DLCAT_TOKENS and DLCAT_TOKEN_<HOST>, or
-from tokens.yaml in the user's config folder; `dlcat.fetch.credentials` says how they are written. DLCAT_OFFLINE=1 forbids
+from tokens.yaml in the user's config folder; `dlcat.fetch.wire.credentials` says how they are written. DLCAT_OFFLINE=1 forbids
 every connection.
 
 Asking for a path creates nothing.

@@ -18,9 +18,9 @@ if TYPE_CHECKING:
 
     from dlcat.catalog import Catalog, Dataset
     from dlcat.cost import Cost
-    from dlcat.fetch.network import Network
     from dlcat.fetch.records import Record
     from dlcat.fetch.store import Store
+    from dlcat.fetch.wire.network import Network
     from dlcat.locations import Locations
     from dlcat.readers import Examples
     from dlcat.recipe import Recipe
@@ -85,8 +85,8 @@ class Workspace:
         mirrors: tuple[str, ...] = (),
         network: Network | None = None,
     ) -> Iterator[Record]:
-        """Bring some of a dataset's files into the cache; see `dlcat.fetch.slice`."""
-        from dlcat.fetch.slice import fetch_slice
+        """Bring some of a dataset's files into the cache; see `dlcat.fetch.slices.slice`."""
+        from dlcat.fetch.slices.slice import fetch_slice
 
         return fetch_slice(
             dataset,
@@ -100,19 +100,19 @@ class Workspace:
         )
 
     def repair(self, dataset: Dataset, *, mirrors: tuple[str, ...] = ()) -> Iterator[Record]:
-        """Verify what is in the cache of a dataset and mend what is wrong; see `dlcat.fetch.repair`."""
-        from dlcat.fetch.repair import repair
+        """Verify what is in the cache of a dataset and mend what is wrong; see `dlcat.fetch.care.repair`."""
+        from dlcat.fetch.care.repair import repair
 
         return repair(dataset, self.store, mirror=mirrors or self.locations.mirrors, network=self.network())
 
     def network(self, **limits: Any) -> Network:
-        """The network with this user's tokens and these limits; see `dlcat.fetch.network`.
+        """The network with this user's tokens and these limits; see `dlcat.fetch.wire.network`.
 
         Raises:
             InvalidError: the file of tokens may be read by others, or does not say what it must.
         """
-        from dlcat.fetch.credentials import read_tokens
-        from dlcat.fetch.network import Network
+        from dlcat.fetch.wire.credentials import read_tokens
+        from dlcat.fetch.wire.network import Network
 
         return Network(**limits, tokens=read_tokens(where.token_variables(), where.tokens_file()))
 
@@ -128,7 +128,7 @@ class Workspace:
             UsageError: only a slice of it is here, which a reader would take for the whole.
             AccessError: its terms are not accepted yet.
         """
-        from dlcat.fetch.slices import slices
+        from dlcat.fetch.slices.record import slices
         from dlcat.fetch.terms import require_acceptance
         from dlcat.readers.prepare import prepare
 

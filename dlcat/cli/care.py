@@ -12,7 +12,7 @@ from dlcat.cli.data import cache_group
 if TYPE_CHECKING:
     from datetime import timedelta
 
-    from dlcat.fetch.collect import Garbage
+    from dlcat.fetch.care.collect import Garbage
     from dlcat.workspace import Workspace
 
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask; for scripts.")]
@@ -108,7 +108,7 @@ def cache_gc(
     from dlcat import units
     from dlcat.catalog.search import parse_size
     from dlcat.errors import UsageError
-    from dlcat.fetch.collect import chosen, collect, garbage
+    from dlcat.fetch.care.collect import chosen, collect, garbage
 
     place = out.workspace(catalog, cache)
     found = chosen(

@@ -9,7 +9,7 @@ from dlcat.cli import out
 from dlcat.cli.app import DATA, Cache, Catalogs, Json, Mirrors, Parts, app
 
 if TYPE_CHECKING:
-    from dlcat.fetch.collect import Holding
+    from dlcat.fetch.care.collect import Holding
 
 Name = Annotated[str, typer.Argument(help="The dataset.")]
 Only = Annotated[
@@ -46,7 +46,7 @@ def plan(
     made: Any
     draw: Any
     if any(slicing.values()):
-        from dlcat.fetch.slice_plan import plan_slice
+        from dlcat.fetch.slices.plan import plan_slice
 
         made, draw = plan_slice(dataset, store, **slicing, **wanted), tables.slice_plan
     else:
@@ -79,7 +79,7 @@ def fetch(
 ) -> None:
     """Download datasets, verify every byte and unpack them; what broke off is gone on with."""
     from dlcat.errors import UsageError
-    from dlcat.fetch.hosts import parse_rate
+    from dlcat.fetch.wire.hosts import parse_rate
 
     if (force or frozen) and (only or split or sample):
         raise UsageError("--force and --frozen are about whole files; --only, --split and --sample ask for some inside")
@@ -118,8 +118,8 @@ def verify(
 ) -> None:
     """Read every byte in the cache again and hold it against the catalog."""
     from dlcat.errors import UsageError, VerificationError
+    from dlcat.fetch.care.verify import verify as check
     from dlcat.fetch.records import Failed, Missing, Verified
-    from dlcat.fetch.verify import verify as check
 
     place = out.workspace(catalog, cache)
     datasets = [place.catalog[name] for name in names or [n for n in place.store.names() if n in place.catalog]]
@@ -165,7 +165,7 @@ def import_(
 @cache_group.command("ls")
 def cache_ls(json: Json = False, cache: Cache = None) -> None:
     """List what the cache holds, by dataset: downloads, unpacked files, prepared arrays, what is unfinished."""
-    from dlcat.fetch.collect import holdings
+    from dlcat.fetch.care.collect import holdings
     from dlcat.view import tables
 
     store = out.workspace(None, cache).store

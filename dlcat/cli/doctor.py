@@ -10,10 +10,10 @@ from dlcat.cli import out
 from dlcat.cli.app import DATA, Cache, Catalogs, Json, Mirrors, app
 
 if TYPE_CHECKING:
-    from dlcat.fetch.audit import Audited
-    from dlcat.fetch.network import Network
-    from dlcat.fetch.patch import Patch
-    from dlcat.fetch.place import Check
+    from dlcat.fetch.care.audit import Audited
+    from dlcat.fetch.care.patch import Patch
+    from dlcat.fetch.care.place import Check
+    from dlcat.fetch.wire.network import Network
     from dlcat.workspace import Workspace
 
 
@@ -49,8 +49,8 @@ def doctor(
 
 
 def _place(place: "Workspace", mirrors: tuple[str, ...], torch: bool, json: bool) -> None:
-    from dlcat.fetch.network import Network
-    from dlcat.fetch.place import check
+    from dlcat.fetch.care.place import check
+    from dlcat.fetch.wire.network import Network
     from dlcat.view import audit as view
 
     checks = [*check(place.locations, Network(), mirrors=mirrors), *(_torch() if torch else ())]
@@ -67,7 +67,7 @@ def _torch() -> Iterator["Check"]:
     """What only torch itself knows."""
     import torch
 
-    from dlcat.fetch.place import Check
+    from dlcat.fetch.care.place import Check
     from dlcat.train import device
 
     chosen = torch.device("cuda" if torch.cuda.is_available() else "cpu")
@@ -76,7 +76,7 @@ def _torch() -> Iterator["Check"]:
 
 def _links(place: "Workspace", names: list[str], mirrors: tuple[str, ...], json: bool) -> None:
     from dlcat.errors import UnreachableError
-    from dlcat.fetch.links import FAILED
+    from dlcat.fetch.care.links import FAILED
     from dlcat.view import audit as view
 
     records = _audited(place, names, mirrors)
@@ -95,9 +95,9 @@ def _audited(place: "Workspace", names: list[str], mirrors: tuple[str, ...]) -> 
     """What the audit found, in the catalog's order."""
     import sys
 
-    from dlcat.fetch.audit import audit, links
-    from dlcat.fetch.health import Health
-    from dlcat.fetch.links import key
+    from dlcat.fetch.care.audit import audit, links
+    from dlcat.fetch.care.links import key
+    from dlcat.fetch.wire.health import Health
     from dlcat.view.audit import AuditProgress
 
     order = [key(link.url) for link in links([place.catalog[name] for name in names] or place.catalog, mirrors)]
@@ -112,8 +112,8 @@ def _audited(place: "Workspace", names: list[str], mirrors: tuple[str, ...]) -> 
 
 def _network() -> "Network":
     from dlcat import locations
-    from dlcat.fetch.credentials import read_tokens
-    from dlcat.fetch.network import Network
+    from dlcat.fetch.wire.credentials import read_tokens
+    from dlcat.fetch.wire.network import Network
 
     return Network(tokens=read_tokens(locations.token_variables(), locations.tokens_file()))
 
@@ -122,7 +122,7 @@ def _patches(place: "Workspace", records: list["Audited"]) -> list["Patch"]:
     quarantined = {record.url for record in records if record.quarantined}
     if not quarantined:
         return []
-    from dlcat.fetch.patch import suggest
+    from dlcat.fetch.care.patch import suggest
 
     return list(suggest(place.locations.catalogs, quarantined))
 

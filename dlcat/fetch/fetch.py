@@ -10,24 +10,24 @@ from typing import TYPE_CHECKING
 from dlcat.disk import disk_errors, require_room
 from dlcat.errors import AccessError, DlcatError, UnreachableError, VerificationError
 from dlcat.fetch.accept import has_second_identity, judge, keep
-from dlcat.fetch.answer import ChangedError, SourceError, WrongBytesError
-from dlcat.fetch.attempts import Attempts
-from dlcat.fetch.credentials import redact
-from dlcat.fetch.crew import Want
-from dlcat.fetch.health import Health
+from dlcat.fetch.download.crew import Want
+from dlcat.fetch.download.owner import is_orphan
+from dlcat.fetch.download.partial import adopt, sweep
+from dlcat.fetch.download.pull import pull
 from dlcat.fetch.identity import algorithms, hash_file
 from dlcat.fetch.install import install, write_notices
-from dlcat.fetch.network import Network
 from dlcat.fetch.offline import reachable, require_reachable
-from dlcat.fetch.owner import is_orphan
-from dlcat.fetch.partial import adopt, sweep
 from dlcat.fetch.plan import plan_for, selected, sources
-from dlcat.fetch.pull import pull
 from dlcat.fetch.records import Installed, Moved, Pausing, Record, Skipped, Started, Tried, Verified, Waiting, moved
-from dlcat.fetch.sniff import EVIDENCE_BYTES, hint
 from dlcat.fetch.store import STAGING, Recorded
 from dlcat.fetch.terms import require_acceptance
 from dlcat.fetch.together import together
+from dlcat.fetch.wire.answer import ChangedError, SourceError, WrongBytesError
+from dlcat.fetch.wire.attempts import Attempts
+from dlcat.fetch.wire.credentials import redact
+from dlcat.fetch.wire.health import Health
+from dlcat.fetch.wire.network import Network
+from dlcat.fetch.wire.sniff import EVIDENCE_BYTES, hint
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from filelock import BaseFileLock
 
     from dlcat.catalog.dataset import Artifact, Dataset
-    from dlcat.fetch.partial import Partial
+    from dlcat.fetch.download.partial import Partial
     from dlcat.fetch.store import Receipt, Store
 
 PROGRESS_BYTES = 16 * 1024

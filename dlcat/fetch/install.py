@@ -11,7 +11,7 @@ from dlcat.disk import disk_errors, write_beside
 from dlcat.errors import VerificationError
 from dlcat.fetch.accept import MismatchError, require_contents, vouched_paths
 from dlcat.fetch.records import Moved, Unpacked
-from dlcat.fetch.slices import take_away, withdraw_slice
+from dlcat.fetch.slices.record import take_away, withdraw_slice
 from dlcat.fetch.staging import discard, files_path, recall, unpack_apart
 from dlcat.fetch.store import Manifest
 from dlcat.fetch.terms import plain

@@ -14,9 +14,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from dlcat.catalog.dataset import Access, Artifact, Dataset, Unpack
-    from dlcat.fetch.health import Health
     from dlcat.fetch.store import State, Store
     from dlcat.fetch.terms import Agreement
+    from dlcat.fetch.wire.health import Health
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -145,7 +145,7 @@ def sources(dataset: Dataset, artifact: Artifact, mirror: tuple[str, ...]) -> tu
     """
     for base in mirror:
         if not base.startswith(("http://", "https://")):
-            from dlcat.fetch.credentials import redact
+            from dlcat.fetch.wire.credentials import redact
 
             hint = "serve the folder with any static file server"
             raise UsageError(f"expected a mirror like http://host/base, found {redact(base.strip())!r}", hint=hint)
@@ -195,14 +195,14 @@ def _health(store: Store) -> Health | None:
     """The ledger of sources; None where there is none, so that `plan` need not load what reads it."""
     if not store.health_path.exists():
         return None
-    from dlcat.fetch.health import Health
+    from dlcat.fetch.wire.health import Health
 
     return Health(store.health_path)
 
 
 def _pace(health: Health, source: str) -> tuple[float, str, str] | None:
     """A source's bytes per second, its host, and when that was used last."""
-    from dlcat.fetch.hosts import host
+    from dlcat.fetch.wire.hosts import host
 
     speed, history = health.speed_bytes_per_second(source), health.ledger().hosts.get(host(source))
     if speed is None or history is None or history.success is None:
@@ -219,7 +219,7 @@ def _planned(
     if state == "ok" and not force:
         remaining_bytes = 0
     elif artifact.size is not None and not force and (partials := store.partials(dataset, artifact)):
-        from dlcat.fetch.partial import claimed_bytes
+        from dlcat.fetch.download.partial import claimed_bytes
 
         there_bytes = max(map(claimed_bytes, partials))
         remaining_bytes = max(0, artifact.size - there_bytes)

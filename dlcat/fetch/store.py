@@ -21,8 +21,8 @@ from typing import TYPE_CHECKING, Literal
 
 from dlcat.disk import disk_errors, write_beside
 from dlcat.errors import UsageError
+from dlcat.fetch.download.owner import is_owner, process_owner
 from dlcat.fetch.identity import promise
-from dlcat.fetch.owner import is_owner, process_owner
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -199,7 +199,7 @@ class Store:
         folder = self.notes_path(dataset)
         if not folder.is_dir():
             return []
-        from dlcat.fetch.partial import partials  # 10 ms, for which `list` has no use
+        from dlcat.fetch.download.partial import partials  # 10 ms, for which `list` has no use
 
         return partials(folder, artifact.file)
 

@@ -15,10 +15,10 @@ if TYPE_CHECKING:
     from rich.console import Console
     from tqdm import tqdm
 
-    from dlcat.fetch.audit import Audited
-    from dlcat.fetch.links import State
-    from dlcat.fetch.patch import Patch
-    from dlcat.fetch.place import Check
+    from dlcat.fetch.care.audit import Audited
+    from dlcat.fetch.care.links import State
+    from dlcat.fetch.care.patch import Patch
+    from dlcat.fetch.care.place import Check
 
 ORDER: tuple[State, ...] = ("dead", "wrong", "changed", "refused", "busy", "unsure", "moved", "ok")
 """Of the states, the worst first."""

@@ -19,9 +19,9 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from dlcat.catalog.dataset import Artifact, Dataset
-    from dlcat.fetch.collect import Holding
+    from dlcat.fetch.care.collect import Holding
     from dlcat.fetch.plan import Estimate, Plan
-    from dlcat.fetch.slice_plan import SlicePlan
+    from dlcat.fetch.slices.plan import SlicePlan
     from dlcat.fetch.terms import Agreement
     from dlcat.run import Run
 

@@ -12,7 +12,7 @@ import pytest
 import dlcat.cli.care  # noqa: F401
 from dlcat import locations
 from dlcat.fetch import lockfile, terms
-from dlcat.fetch.owner import give_up, new_owner
+from dlcat.fetch.download.owner import give_up, new_owner
 
 
 class Terminal(io.StringIO):

@@ -184,7 +184,7 @@ def test_a_page_in_place_of_a_file_ends_with_4(
 def test_after_three_days_a_patch_is_suggested(
     command: Command, options: Callable[..., list[str]], server: FaultServer, tmp_path: Path
 ) -> None:
-    from dlcat.fetch import links
+    from dlcat.fetch.care import links
 
     chosen = options("gone.bin", "toys.bin")
     for day in ("2026-01-01", "2026-01-02"):

@@ -81,7 +81,7 @@ def test_a_plan_takes_the_options_of_a_slice(command: Command, place: Workspace)
 
 
 def test_the_time_is_told_in_seconds(command: Command, place: Workspace, tmp_path: Any) -> None:
-    from dlcat.fetch.health import Health
+    from dlcat.fetch.wire.health import Health
 
     mnist = place.catalog["mnist"]
     source = mnist.artifacts[0].urls[0]

@@ -28,9 +28,9 @@ from dlcat import catalog, locations
 from dlcat.catalog.dataset import Member, OtherVersion, Part, Size
 from dlcat.errors import AccessError, DiskError, UnreachableError, UsageError, VerificationError
 from dlcat.fetch.fetch import fetch as fetch_with
-from dlcat.fetch.network import Network
 from dlcat.fetch.records import Installed, Moved, Skipped, Started, Tried, Unpacked, Verified, Waiting
 from dlcat.fetch.store import Store
+from dlcat.fetch.wire.network import Network
 
 BODY = bytes(range(256)) * 5000
 LABELS = b"cat\ndog\n"

@@ -26,8 +26,8 @@ from dlcat.fetch.by_hand import import_files
 from dlcat.fetch.fetch import fetch as fetch_with
 from dlcat.fetch.identity import tree_hash
 from dlcat.fetch.lockfile import Lock, LockedDataset, LockedFile
-from dlcat.fetch.network import Network
 from dlcat.fetch.records import Started
+from dlcat.fetch.wire.network import Network
 from dlcat.registry import Choice
 from dlcat.testing import FaultServer
 

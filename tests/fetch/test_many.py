@@ -90,7 +90,7 @@ def test_fifty_kills_lose_nothing_and_the_file_is_right(server, dataset, store, 
 
     server.schedule("a.bin", lambda _: faults.rate(6e6) & faults.call_after(random.randrange(1_000_000), kill))
     for _ in range(KILLS):
-        victims.append(start("from dlcat.fetch import crew; crew.CLAIM_BYTES = 2**16"))
+        victims.append(start("from dlcat.fetch.download import crew; crew.CLAIM_BYTES = 2**16"))
         assert victims[-1].wait(60) == -signal.SIGKILL
         assert not store.artifact_path(dataset, dataset.artifacts[0]).exists()
     server.schedule("a.bin", faults.ok)

@@ -18,10 +18,10 @@ from hypothesis import strategies as st
 
 from dlcat.catalog.dataset import Artifact
 from dlcat.errors import UnreachableError, VerificationError
-from dlcat.fetch import crew
+from dlcat.fetch.download import crew
 from dlcat.fetch.fetch import fetch
-from dlcat.fetch.network import Network
 from dlcat.fetch.store import Store
+from dlcat.fetch.wire.network import Network
 from dlcat.locations import Locations
 from dlcat.testing import FaultServer, faults
 

@@ -11,10 +11,10 @@ import pytest
 from dlcat import locations
 from dlcat.catalog.dataset import Member, Part, Size, Terms
 from dlcat.fetch import terms
+from dlcat.fetch.download.partial import Origin, adopt
 from dlcat.fetch.fetch import fetch
-from dlcat.fetch.health import Health
-from dlcat.fetch.partial import Origin, adopt
 from dlcat.fetch.plan import Estimate, estimate, plan
+from dlcat.fetch.wire.health import Health
 
 BODY = bytes(range(256)) * 5000
 PACKED = gzip.compress(BODY)

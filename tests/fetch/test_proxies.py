@@ -10,9 +10,9 @@ import pytest
 
 from dlcat.catalog.dataset import Artifact
 from dlcat.errors import UnreachableError
-from dlcat.fetch.credentials import Secret
 from dlcat.fetch.fetch import fetch
-from dlcat.fetch.network import Network
+from dlcat.fetch.wire.credentials import Secret
+from dlcat.fetch.wire.network import Network
 from dlcat.testing import FaultServer, Proxy, can_sign, faults
 
 BODY = bytes(range(256)) * 4000

@@ -7,9 +7,9 @@ import re
 from pathlib import Path
 from typing import Any
 
-from dlcat.fetch.audit import Audited
-from dlcat.fetch.patch import Patch
-from dlcat.fetch.place import Check
+from dlcat.fetch.care.audit import Audited
+from dlcat.fetch.care.patch import Patch
+from dlcat.fetch.care.place import Check
 from dlcat.view import audit as view
 from dlcat.view.page import terminal
 

@@ -16,9 +16,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from rich.console import Console
 
-from dlcat.fetch.collect import Holding
+from dlcat.fetch.care.collect import Holding
 from dlcat.fetch.plan import Estimate, Plan, Planned
-from dlcat.fetch.slice_plan import PlannedSlice, SlicePlan
+from dlcat.fetch.slices.plan import PlannedSlice, SlicePlan
 from dlcat.fetch.terms import Agreement, Consent
 from dlcat.run import Run
 from dlcat.view import page, tables
