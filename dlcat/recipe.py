@@ -80,6 +80,8 @@ class Train:
     """Epochs between two looks at the validation split; the last epoch always has one."""
     progressive_resize: ProgressiveResize | None = None
     """Train on smaller images at first (Howard 2018; Tan & Le 2021, arXiv:2104.00298); null: on full ones throughout."""
+    test_time_augment: Literal["none", "flip"] = "none"
+    """flip: wherever the network is evaluated, outputs are averaged over each image and its mirror image."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

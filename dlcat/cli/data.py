@@ -1,5 +1,6 @@
 """Data commands: plan, fetch, verify, import, cache."""
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -9,6 +10,7 @@ from dlcat.cli import out
 from dlcat.cli.app import DATA, Cache, Catalogs, Json, Mirrors, Parts, app
 
 if TYPE_CHECKING:
+    from dlcat.fetch import Store
     from dlcat.fetch.care.collect import Holding
 
 Name = Annotated[str, typer.Argument(help="The dataset.")]
@@ -163,13 +165,18 @@ def import_(
 
 
 @cache_group.command("ls")
-def cache_ls(json: Json = False, cache: Cache = None) -> None:
+def cache_ls(
+    names: Annotated[list[str] | None, typer.Argument(help="Only these datasets.")] = None,
+    json: Json = False,
+    cache: Cache = None,
+) -> None:
     """List what the cache holds, by dataset: downloads, unpacked files, prepared arrays, what is unfinished."""
     from dlcat.fetch.care.collect import holdings
     from dlcat.view import tables
 
     store = out.workspace(None, cache).store
-    held = holdings(store)
+    _require_held(store, names or ())
+    held = [each for each in holdings(store) if not names or each.dataset in names]
     if json:
         out.document({"path": str(store.locations.cache), "datasets": [_held(each) for each in held]})
     else:
@@ -177,23 +184,35 @@ def cache_ls(json: Json = False, cache: Cache = None) -> None:
 
 
 @cache_group.command("rm")
-def cache_rm(names: Annotated[list[str], typer.Argument(help="The datasets.")], cache: Cache = None) -> None:
+def cache_rm(
+    names: Annotated[list[str], typer.Argument(help="The datasets.")],
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be freed; remove nothing.")] = False,
+    cache: Cache = None,
+) -> None:
     """Remove datasets from the cache: downloads, unpacked files and prepared arrays."""
     from dlcat import units
-    from dlcat.errors import UsageError, nearest
 
     store = out.workspace(None, cache).store
+    _require_held(store, names)
     for name in names:
-        if name not in store.names():
-            raise UsageError(f"{name} is not in the cache", hint=nearest(name, store.names()))
-    for name in names:
-        out.text(f"{name}: {units.size(store.remove(name))} freed")
+        if dry_run:
+            out.text(f"{name}: {units.size(store.used_bytes(name))} would be freed")
+        else:
+            out.text(f"{name}: {units.size(store.remove(name))} freed")
 
 
 @cache_group.command("path")
 def cache_path(cache: Cache = None) -> None:
     """Print the cache folder."""
     out.text(str(out.workspace(None, cache).locations.cache))
+
+
+def _require_held(store: "Store", names: Iterable[str]) -> None:
+    from dlcat.errors import UsageError, nearest
+
+    for name in names:
+        if name not in store.names():
+            raise UsageError(f"{name} is not in the cache", hint=nearest(name, store.names()))
 
 
 def _held(each: "Holding") -> dict[str, Any]:

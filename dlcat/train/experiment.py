@@ -77,6 +77,16 @@ class Experiment:
             images = augmentation(images, generator)
         return images
 
+    def outputs(self, inputs: Tensor) -> Tensor:
+        """What the model, in evaluation mode, says of a batch: (N, outputs) float32 on the CPU.
+
+        With the recipe's test_time_augment the mean over each image and its mirror image (Krizhevsky et al. 2012).
+        """
+        views = [inputs, inputs.flip(-1)] if self.recipe.train.test_time_augment == "flip" else [inputs]
+        with self.device.autocast():
+            said = [self.model(view).float() for view in views]
+        return torch.stack(said).mean(0).cpu()
+
     def resize(self, images: Tensor, progress: float) -> Tensor:
         """Images as large as the network sees them at that share of the run (see `recipe.ProgressiveResize`)."""
         chosen = self.recipe.train.progressive_resize
@@ -180,6 +190,11 @@ def contradictions(recipe: Recipe) -> Iterator[Fault]:
             ("train", "batch_size"),
             "batch norm needs more than one example per batch; expected at least 2, found 1 "
             "(norms group, layer and instance do not mind)",
+        )
+    if recipe.train.test_time_augment == "flip" and not any(choice.name == "flip" for choice in recipe.augment):
+        yield (
+            ("train", "test_time_augment"),
+            "flip evaluates on mirror images, which training never shows; expected flip in augment",
         )
 
 

@@ -101,8 +101,7 @@ def outputs_of(experiment: Experiment, batches: Batches) -> torch.Tensor:
     experiment.model.eval()
     collected = []
     for inputs, _ in batches.in_order():
-        with experiment.device.autocast():
-            collected.append(experiment.model(inputs).float().cpu())
+        collected.append(experiment.outputs(inputs))
     return torch.cat(collected)
 
 

@@ -55,8 +55,7 @@ def predict(
     mean, std = torch.tensor(statistics.mean).view(channels), torch.tensor(statistics.std).view(channels)
     inputs = experiment.device.place((torch.from_numpy(values)[None] - mean) / std)  # (1, C, H, W)
     experiment.model.eval()
-    with experiment.device.autocast():
-        outputs = experiment.model(inputs).float().cpu()
+    outputs = experiment.outputs(inputs)
     probabilities, positions = outputs.softmax(1)[0].topk(min(top, outputs.shape[1]))
     ranked = [
         (classes[position], float(probability)) for probability, position in zip(probabilities, positions, strict=True)

@@ -130,6 +130,7 @@ def train(
         "precision": chosen.precision,
         "layout": chosen.layout,
         "reasons": chosen.reasons,
+        "test_time_augment": recipe.train.test_time_augment,
         "epochs": len(epochs),
         "seconds": round(seconds, 3),
         "examples_per_second": round(median(epoch.examples_per_second for epoch in epochs), 1),

@@ -14,7 +14,7 @@ from zipfile import BadZipFile
 from dlcat import units
 from dlcat.errors import InvalidError
 from dlcat.view import charts
-from dlcat.view.tables import SHARES, score
+from dlcat.view.tables import SHARES, evaluation, score
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -144,6 +144,7 @@ def _facts(outcome: Mapping[str, Any]) -> Iterator[Fact]:
     reasons, cost = outcome.get("reasons") or {}, outcome.get("macs")
     yield _fact("dataset", (outcome.get("dataset") or {}).get("title"))
     yield _fact("finished", _moment(outcome.get("finished")))
+    yield from (_fact(label, text) for label, text in evaluation(outcome))
     yield _fact("training time", units.duration(outcome.get("seconds")), _epochs(outcome.get("epochs")))
     yield _fact("speed", f"{units.count(outcome.get('examples_per_second'))} examples/s")
     yield _fact(

@@ -237,6 +237,7 @@ def result(outcome: Mapping[str, Any], report: Path, console: Console | None = N
         [
             *((f"test {name}", value) for name, value in scores(test)),
             *((f"validation {name}", value) for name, value in scores(validation)),
+            *evaluation(outcome),
             ("time", f"{units.duration(outcome['seconds'])}, {units.count(outcome['examples_per_second'])} examples/s"),
             ("on", f"{outcome['device']}, {outcome['precision']}, {outcome['layout']}"),
             ("parameters", units.count(outcome["parameters"])),
@@ -244,6 +245,13 @@ def result(outcome: Mapping[str, Any], report: Path, console: Console | None = N
         ]
     )
     return page.text()
+
+
+def evaluation(outcome: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """How the network was evaluated, where not on each example once: as (label, text)."""
+    if outcome.get("test_time_augment", "none") == "none":
+        return []
+    return [("evaluated on", "each image and its mirror image, outputs averaged")]
 
 
 SHARES = frozenset({"accuracy", "top5", "precision", "recall", "f1"})

@@ -42,6 +42,7 @@ USAGE: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "dataset to fetch": (("fetch", "digits", "mnits"), ("did you mean 'mnist'?",)),
     "dataset to verify": (("verify", "mnits"), ("did you mean 'mnist'?",)),
     "dataset to import": (("import", "mnits", "."), ("did you mean 'mnist'?",)),
+    "dataset to list": (("cache", "ls", "nowhere"), ("nowhere is not in the cache",)),
     "dataset to remove": (("cache", "rm", "nowhere"), ("nowhere is not in the cache",)),
     "domain": (("list", "--domain", "images"), ("expected one of image, nlp, audio", "did you mean 'image'?")),
     "size": (("list", "--max-size", "big"), ("'big' is no size",)),

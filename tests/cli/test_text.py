@@ -162,5 +162,8 @@ def test_a_cache_is_listed_emptied_and_found(command: Command, place: Workspace,
     assert not cache.exists()
     assert command("fetch", "digits", "--cache", cache).code == 0
     assert "digits" in command("cache", "ls", "--cache", cache).out
+    assert "digits" in command("cache", "ls", "digits", "--cache", cache).out
+    assert "would be freed" in command("cache", "rm", "--dry-run", "digits", "--cache", cache).out
+    assert "digits" in command("cache", "ls", "--cache", cache).out  # nothing was removed
     assert command("cache", "rm", "digits", "--cache", cache).code == 0
     assert command("cache", "ls", "--cache", cache).out == "nothing is in the cache\n"

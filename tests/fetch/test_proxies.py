@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from importlib.util import find_spec
 from random import Random
 from urllib.parse import urlsplit
 
@@ -171,3 +172,10 @@ def test_an_address_that_is_none_is_an_error_without_the_password(address, lab, 
     assert "proxy" in caught.value.message or "SOCKS" in caught.value.message
     assert lab.requests == ()
     assert_secret(str(caught.value), written(store))
+
+
+@pytest.mark.skipif(find_spec("socks") is not None, reason="PySocks is installed")
+def test_a_socks_proxy_says_what_it_needs(lab, toy, store, monkeypatch):
+    monkeypatch.setenv("http_proxy", f"socks5://me:{PASSWORD}@127.0.0.1:1")
+    with pytest.raises(UnreachableError, match=r"dlcat\[socks\]"):
+        bring(toy(lab.url("a.bin")), store)

@@ -154,7 +154,7 @@ def test_zstd_says_what_to_install_where_nothing_does(tmp_path, monkeypatch):
         monkeypatch.setitem(sys.modules, name, None)
     with pytest.raises(VerificationError, match="zstd") as caught:
         run(tmp_path, b"\x28\xb5\x2f\xfd" + bytes(20), "zst", file="x.zst")
-    assert caught.value.hint == "pip install backports.zstd"
+    assert caught.value.hint == "pip install 'dlcat[zst]'"
 
 
 def test_without_isal_the_standard_library_reads_the_same(tmp_path, monkeypatch):

@@ -119,6 +119,22 @@ def test_small_images_are_checked_before_the_first_step(build: Callable[..., Exp
         experiment.build_model(fixed, (1, 28, 28), 10)
 
 
+def test_mirror_images_are_averaged_where_the_recipe_says_so(build: Callable[..., Experiment]) -> None:
+    images = torch.rand(3, 1, 8, 8)
+    plain = build("augment=[flip]")
+    averaged = build("augment=[flip]", "train.test_time_augment=flip")
+    for built in (plain, averaged):
+        built.model.eval()
+    both = (plain.outputs(images) + plain.outputs(images.flip(-1))) / 2
+    torch.testing.assert_close(averaged.outputs(images), both)
+    assert not torch.equal(both, plain.outputs(images))
+
+
+def test_mirror_images_that_training_never_shows_are_refused(build: Callable[..., Experiment]) -> None:
+    with pytest.raises(InvalidError, match=r"test_time_augment.*expected flip in augment"):
+        build("augment=[]", "train.test_time_augment=flip")
+
+
 def test_a_network_has_an_output_per_class(place: Workspace) -> None:
     recipe: Recipe = place.recipe("digits_quickstart")
     network = experiment.build_model(recipe, (1, 8, 8), 7).eval()

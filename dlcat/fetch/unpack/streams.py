@@ -151,7 +151,7 @@ def zstd() -> Callable[[], Decompressor]:
         with suppress(ImportError):
             found: Callable[[], Decompressor] = import_module(name).ZstdDecompressor
             return found
-    raise VerificationError("compressed by zstd, which this Python cannot read", hint="pip install backports.zstd")
+    raise VerificationError("compressed by zstd, which this Python cannot read", hint="pip install 'dlcat[zst]'")
 
 
 _GZIP_WINDOW = 31

@@ -7,6 +7,7 @@ next one.
 from __future__ import annotations
 
 from contextlib import contextmanager
+from importlib.util import find_spec
 from pathlib import Path
 from time import monotonic, time
 from typing import TYPE_CHECKING, Any
@@ -210,6 +211,8 @@ def _require_proxy(url: str) -> None:
         is_address = False
     if not is_address:
         raise InvalidProxyURL("the proxy that HTTP_PROXY, HTTPS_PROXY or ALL_PROXY names is no address")
+    if address.startswith("socks") and find_spec("socks") is None:
+        raise InvalidProxyURL("the environment names a SOCKS proxy, which needs: pip install 'dlcat[socks]'")
 
 
 def _proxy_address(url: str) -> str:
