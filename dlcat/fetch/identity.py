@@ -7,11 +7,6 @@ from typing import TYPE_CHECKING
 
 from dlcat.disk import disk_errors
 
-try:
-    from isal.isal_zlib import crc32 as crc32  # four times as fast as zlib's
-except ImportError:
-    from zlib import crc32 as crc32
-
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterable, Mapping
     from pathlib import Path
@@ -22,8 +17,6 @@ if TYPE_CHECKING:
 STRENGTH = ("sha256", "sha512", "sha384", "sha1", "md5")
 """Checksum algorithms, most trusted first. The SHA-2 family is equally safe, and sha256 is computed in any case."""
 
-BLOCK_BYTES = 4 * 2**20
-"""What is fetched again where a byte of it is wrong."""
 CHUNK_BYTES = 512 * 1024
 """Bytes hashed, received and written at once: larger chunks were not faster, 8 KiB cost a third of the speed."""
 
@@ -86,40 +79,6 @@ class Hashes:
     def digests(self) -> dict[str, str]:
         """Algorithm to hexadecimal digest of the bytes so far."""
         return {name: each.hexdigest() for name, each in self._hashes.items()}
-
-
-class Blocks:
-    """The CRC-32 of every block of the same bytes, so that damage can be found, and mended, by the block."""
-
-    def __init__(self) -> None:
-        self._done: list[int] = []
-        self._crc32 = 0
-        self._filled_bytes = 0
-
-    def update(self, chunk: bytes | memoryview) -> None:
-        """Take in the next bytes."""
-        rest = memoryview(chunk)
-        while rest:
-            taken = rest[: BLOCK_BYTES - self._filled_bytes]
-            rest = rest[len(taken) :]
-            self._crc32 = crc32(taken, self._crc32)
-            self._filled_bytes += len(taken)
-            if self._filled_bytes == BLOCK_BYTES:
-                self._done.append(self._crc32)
-                self._crc32 = self._filled_bytes = 0
-
-    def mark(self) -> tuple[int, int, int]:
-        """Where it is, for `go_back`."""
-        return len(self._done), self._crc32, self._filled_bytes
-
-    def go_back(self, mark: tuple[int, int, int]) -> None:
-        """Have taken in no more than at the mark."""
-        count, self._crc32, self._filled_bytes = mark
-        del self._done[count:]
-
-    def crc32s(self) -> list[int]:
-        """One for every block of the bytes so far; the last block may be shorter."""
-        return [*self._done, self._crc32] if self._filled_bytes else list(self._done)
 
 
 def hash_file(path: Path, names: Iterable[str]) -> Generator[Progress, None, dict[str, str]]:

@@ -68,7 +68,7 @@ class Recorded:
     sha256: str
     """Of the whole file."""
     crc32s: list[int]
-    """See `identity.Blocks`."""
+    """See `download.blocks.Blocks`."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,8 +24,9 @@ from typing import TYPE_CHECKING, Any
 
 from dlcat.disk import disk_errors
 from dlcat.errors import DiskError
+from dlcat.fetch.download.blocks import BLOCK_BYTES, Blocks, crc32
 from dlcat.fetch.download.owner import give_up, is_orphan, is_owner, new_owner
-from dlcat.fetch.identity import BLOCK_BYTES, CHUNK_BYTES, Blocks, Hashes, crc32
+from dlcat.fetch.identity import CHUNK_BYTES, Hashes
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -347,7 +348,7 @@ def salvage(folder: Path, file: str, damaged: Path, block_crc32s: list[int], sou
         folder: where partials are.
         file: the artifact's name.
         damaged: the file; it becomes the partial's, or is copied where it has another name too.
-        block_crc32s: of the right file, see `identity.Blocks`.
+        block_crc32s: of the right file, see `blocks.Blocks`.
         source: where the right file came from.
         size_bytes: of the right file.
 

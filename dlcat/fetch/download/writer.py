@@ -6,7 +6,7 @@ from time import monotonic
 from typing import TYPE_CHECKING
 
 from dlcat.disk import disk_errors
-from dlcat.fetch.identity import crc32
+from dlcat.fetch.download.blocks import crc32
 
 if TYPE_CHECKING:
     from dlcat.fetch.download.partial import Partial

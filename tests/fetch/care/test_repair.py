@@ -14,8 +14,8 @@ from dlcat.catalog.dataset import Artifact
 from dlcat.errors import AccessError, UnreachableError, VerificationError
 from dlcat.fetch.care.repair import repair as repair_with
 from dlcat.fetch.care.verify import verify
+from dlcat.fetch.download.blocks import BLOCK_BYTES, Blocks, crc32
 from dlcat.fetch.fetch import fetch
-from dlcat.fetch.identity import BLOCK_BYTES, Blocks, crc32
 from dlcat.fetch.records import Failed, Salvaged, Verified
 from dlcat.fetch.wire.network import Network
 from dlcat.testing import FaultServer, faults
