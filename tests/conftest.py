@@ -5,6 +5,7 @@ from __future__ import annotations
 import mmap
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -26,6 +27,10 @@ PROJECT = locations.PACKAGE.parent
 TRAINED_EPOCHS = 8
 NOBODY = 65534
 """The user who owns nothing."""
+
+# Where the tests run in the background of a script, Ctrl-C is ignored, and every process they start would inherit that.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @dataclass(frozen=True)
