@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+from contextlib import redirect_stdout
 from threading import Event, Thread
 from urllib.request import urlopen
 
@@ -67,17 +68,16 @@ def test_a_mistyped_fault_is_said(said, told):
 def test_a_folder_is_served_and_every_request_told(tmp_path, capsys):
     (tmp_path / "a.bin").write_bytes(b"abc")
     stop = Event()
+    reading, writing = os.pipe()
     ended = Thread(target=main, args=([str(tmp_path), "--fault", "flip_byte:0"],), kwargs={"until": stop})
-    ended.start()
-    try:
-        said = ""
-        while not said.endswith("\n"):
-            said += capsys.readouterr().out
-        with urlopen(f"{said.strip()}/a.bin", timeout=20) as answer:
-            assert answer.read() == b"\x9ebc"
-    finally:
-        stop.set()
-        ended.join()
+    with os.fdopen(reading) as said, os.fdopen(writing, "w") as stdout, redirect_stdout(stdout):
+        ended.start()
+        try:
+            with urlopen(f"{said.readline().strip()}/a.bin", timeout=20) as answer:
+                assert answer.read() == b"\x9ebc"
+        finally:
+            stop.set()
+            ended.join()
     assert capsys.readouterr().err == "GET /a.bin: 200, 3 bytes, flip_byte(0)\n"
 
 
