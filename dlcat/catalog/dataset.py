@@ -16,6 +16,8 @@ from dlcat.registry import STRICT, Choice
 Domain = Literal["image", "nlp", "audio"]
 Access = Literal["open", "by-hand", "gone"]
 Unpack = Literal["none", "gz", "bz2", "xz", "zst", "zip", "tar"]
+ARCHIVES: tuple[Unpack, ...] = ("tar", "zip")
+"""What may hold several files, and so archives among them."""
 Nested = Literal["tar", "tar.gz", "zip"]
 Text = Annotated[str, MinLen(1)]
 Bytes = Annotated[int, Ge(0)]

@@ -10,7 +10,7 @@ from dataclasses import replace
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 
-from dlcat.catalog.dataset import Artifact, Dataset, Unpack
+from dlcat.catalog.dataset import ARCHIVES, Artifact, Dataset
 from dlcat.errors import InvalidError, nearest
 from dlcat.schema import Fault, Schema, choice, short
 
@@ -21,9 +21,6 @@ if TYPE_CHECKING:
 
 HASH_DIGITS = {"sha256": 64, "sha512": 128, "sha384": 96, "sha1": 40, "md5": 32}
 """Checksum algorithms a catalog may use, and the length of their hexadecimal digests."""
-
-ARCHIVES: tuple[Unpack, ...] = ("tar", "zip")
-"""What may hold several files, and so archives among them."""
 
 _SCHEMA = Schema(Dataset)
 _NAME = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dlcat.testing import faults
 from dlcat.testing.certificate import can_sign
 from dlcat.testing.content import Content
+from dlcat.testing.impatient import Impatient
 from dlcat.testing.proxy import Proxy, Shown
 from dlcat.testing.records import BEFORE_HEAD, Answer, Fault, Incident, Request, Resource, Slice
 from dlcat.testing.server import FaultServer
@@ -15,6 +16,7 @@ __all__ = [
     "Content",
     "Fault",
     "FaultServer",
+    "Impatient",
     "Incident",
     "Proxy",
     "Request",

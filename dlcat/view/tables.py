@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 
     from dlcat.catalog.dataset import Artifact, Dataset
     from dlcat.fetch.care.collect import Holding
-    from dlcat.fetch.plan import Estimate, Plan
-    from dlcat.fetch.slices.plan import SlicePlan
+    from dlcat.fetch.plan import Estimate, Plan, Planned
+    from dlcat.fetch.slices.plan import PlannedSlice, SlicePlan
     from dlcat.fetch.terms import Agreement
     from dlcat.run import Run
 
@@ -151,10 +151,7 @@ def plan(planned: Plan, console: Console | None = None) -> str:
         Column("state"),
         Column("first source", shrinks=True, style="dim"),
     ]
-    rows = [
-        [each.file, units.size(each.size_bytes), each.state, each.sources[0] if each.sources else "by hand"]
-        for each in planned.artifacts
-    ]
+    rows = [[each.file, units.size(each.size_bytes), each.state, _first_source(each)] for each in planned.artifacts]
     page = Page(console)
     page.line(planned.dataset, "bold")
     page.pairs(_room(planned))
@@ -176,7 +173,7 @@ def slice_plan(planned: SlicePlan, console: Console | None = None) -> str:
             each.file,
             units.size(each.download_bytes),
             _TRAVELS[each.how],
-            each.sources[0] if each.sources else "by hand",
+            _first_source(each),
         ]
         for each in planned.artifacts
     ]
@@ -268,6 +265,10 @@ def scores(metrics: Mapping[str, Any]) -> list[tuple[str, str]]:
 def score(name: str, value: float) -> str:
     """One metric as text: shares as percentages with two decimals, everything else to three digits."""
     return units.percent(value, 2) if name in SHARES else units.decimal(value)
+
+
+def _first_source(each: Planned | PlannedSlice) -> str:
+    return each.sources[0] if each.sources else "by hand"
 
 
 def _room(planned: Plan) -> Iterable[tuple[str, str]]:

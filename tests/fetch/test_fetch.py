@@ -19,7 +19,6 @@ from dataclasses import replace
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from random import Random
 from threading import Event, Thread
 
 import pytest
@@ -31,22 +30,16 @@ from dlcat.fetch.fetch import fetch as fetch_with
 from dlcat.fetch.records import Installed, Moved, Skipped, Started, Tried, Unpacked, Verified, Waiting
 from dlcat.fetch.store import Store
 from dlcat.fetch.wire.network import Network
+from dlcat.testing import Impatient
 
 BODY = bytes(range(256)) * 5000
 LABELS = b"cat\ndog\n"
 SHARED = Path(__file__).resolve().parents[3] / "shared" / "mirror"
 
 
-class Hasty(Random):
-    """Draws no pause between two tries."""
-
-    def uniform(self, *_):
-        return 0.0
-
-
 def fetch(dataset, store, **options):
     """One file after the other, without pauses."""
-    return fetch_with(dataset, store, network=Network(jobs=1, random=Hasty()), **options)
+    return fetch_with(dataset, store, network=Network(jobs=1, random=Impatient()), **options)
 
 
 def sha256(content):
@@ -293,7 +286,7 @@ def test_of_several_files_that_fail_each_is_named_with_its_own_words(server, mak
     server.files["/a.bin"] = BODY[:-1] + b"?"
     del server.files["/b.bin"], server.files["/d.bin"]
     with pytest.raises(VerificationError) as caught:
-        list(fetch_with(make_dataset(*artifacts), store, network=Network(jobs=jobs, random=Hasty())))
+        list(fetch_with(make_dataset(*artifacts), store, network=Network(jobs=jobs, random=Impatient())))
     first, count, *others = caught.value.message.splitlines()
     assert first.startswith(f"toy/a.bin from {server.url}/a.bin: ")
     assert count == "2 more failed:"

@@ -10,7 +10,6 @@ import shutil
 import tarfile
 from dataclasses import replace
 from pathlib import Path
-from random import Random
 
 import pytest
 import yaml
@@ -29,7 +28,7 @@ from dlcat.fetch.lockfile import Lock, LockedDataset, LockedFile
 from dlcat.fetch.records import Started
 from dlcat.fetch.wire.network import Network
 from dlcat.registry import Choice
-from dlcat.testing import FaultServer
+from dlcat.testing import FaultServer, Impatient
 
 BODY = bytes(range(256)) * 40
 LABELS = b"cat\ndog\n"
@@ -37,15 +36,8 @@ VERSION = "1.2.3"
 SHIPPED = validate.datasets(document.load(locations.shipped("catalog.yaml")))
 
 
-class Hasty(Random):
-    """Draws no pause between two tries."""
-
-    def uniform(self, *_):
-        return 0.0
-
-
 def fetch(dataset, store, **options):
-    return list(fetch_with(dataset, store, network=Network(jobs=1, retries=0, random=Hasty()), **options))
+    return list(fetch_with(dataset, store, network=Network(jobs=1, retries=0, random=Impatient()), **options))
 
 
 def lock(datasets, store, former=None):

@@ -23,7 +23,7 @@ from dlcat.fetch.fetch import fetch
 from dlcat.fetch.store import Store
 from dlcat.fetch.wire.network import Network
 from dlcat.locations import Locations
-from dlcat.testing import FaultServer, faults
+from dlcat.testing import FaultServer, Impatient, faults
 
 VERSIONS = [Random(number).randbytes(size) for number, size in enumerate((200_000, 200_000, 200_000, 150_001))]
 """Three of one length, so that a splice has the right length, too."""
@@ -85,13 +85,6 @@ def histories(fault):
     return st.lists(tries, min_size=1, max_size=4)
 
 
-class Hasty(Random):
-    """Draws no pause between two tries."""
-
-    def uniform(self, *_):
-        return 0.0
-
-
 @pytest.fixture(scope="module")
 def server():
     with FaultServer({"a.bin": VERSIONS[0]}) as running:
@@ -119,7 +112,7 @@ def play(server, dataset, store, history):
     for turn in history:
         server.replace("a.bin", VERSIONS[turn.version])
         server.schedule("a.bin", *turn.schedule)
-        records = fetch(dataset, store, network=Network(random=Hasty(), retries=2))
+        records = fetch(dataset, store, network=Network(random=Impatient(), retries=2))
         with suppress(UnreachableError, VerificationError):
             for number, _ in enumerate(records):
                 if number == turn.leaves_after:

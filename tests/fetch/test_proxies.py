@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 from importlib.util import find_spec
-from random import Random
 from urllib.parse import urlsplit
 
 import pytest
@@ -14,7 +13,7 @@ from dlcat.errors import UnreachableError
 from dlcat.fetch.fetch import fetch
 from dlcat.fetch.wire.credentials import Secret
 from dlcat.fetch.wire.network import Network
-from dlcat.testing import FaultServer, Proxy, can_sign, faults
+from dlcat.testing import FaultServer, Impatient, Proxy, can_sign, faults
 
 BODY = bytes(range(256)) * 4000
 PASSWORD = "pass%2Fword9"
@@ -61,14 +60,7 @@ def toy(make_dataset):
 
 
 def bring(dataset, store, **options):
-    return list(fetch(dataset, store, network=Network(connections=1, random=Hasty(), **options)))
-
-
-class Hasty(Random):
-    """Draws no pause between two tries."""
-
-    def uniform(self, *_):
-        return 0.0
+    return list(fetch(dataset, store, network=Network(connections=1, random=Impatient(), **options)))
 
 
 def written(store):

@@ -12,7 +12,7 @@ answers); refused (401, 403: an account may be needed); busy (429, 503 and the l
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from hashlib import sha256
 from threading import Lock
 from time import monotonic
@@ -24,6 +24,7 @@ from dlcat.fetch.care.links import (
     FAILED,
     QUARANTINE_DAYS,
     Result,
+    Seen,
     State,
     after,
     came_back,
@@ -193,19 +194,6 @@ def _audit_host(each: Sequence[Link], visitor: Visitor, book: _Book) -> Generato
         yield book.enter(link, seen)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Seen:
-    """What a visit brought to light; `state` is only a first verdict: what the history says comes later."""
-
-    state: State = "ok"
-    reason: str = ""
-    leads_to: str | None = None
-    size_bytes: int | None = None
-    blocks: str | None = None
-    etag: str | None = None
-    last_modified: str | None = None
-
-
 class _Book:
     """The results of this audit beside those of former ones."""
 
@@ -216,20 +204,11 @@ class _Book:
         self._found: dict[str, Result] = {}
         self._lock = Lock()
 
-    def enter(self, link: Link, seen: _Seen) -> Audited:
+    def enter(self, link: Link, seen: Seen) -> Audited:
         """Hold what was seen against what was seen before."""
         name, told = key(link.url), redact_text(seen.reason)[:REASON_CHARACTERS]
         when = self._health.now().isoformat(timespec="seconds")
-        result = Result(
-            when=when,
-            state=seen.state,
-            reason=told,
-            leads_to=seen.leads_to,
-            size_bytes=seen.size_bytes,
-            blocks=seen.blocks,
-            etag=seen.etag,
-            last_modified=seen.last_modified,
-        )
+        result = Result(**asdict(seen) | {"when": when, "reason": told})
         former = self._former.get(name, ())
         if seen.state not in FAILED and (found := change(former, result)):
             result = replace(result, state="changed", reason="; ".join(filter(None, (found, result.reason))))
@@ -261,23 +240,23 @@ def _audited(link: Link, name: str, former: Sequence[Result], result: Result) ->
     )
 
 
-def _packaged(link: Link) -> _Seen:
+def _packaged(link: Link) -> Seen:
     try:
         size_bytes = packaged_path(link.url.removeprefix("package:")).stat().st_size
     except SourceError as error:
-        return _Seen(state="dead", reason=error.message)
+        return Seen(state="dead", reason=error.message)
     assert link.artifact is not None
     state, said = _by_size(link.artifact, size_bytes)
-    return _Seen(state=state, reason=said, size_bytes=size_bytes)
+    return Seen(state=state, reason=said, size_bytes=size_bytes)
 
 
-def _visited(link: Link, visitor: Visitor) -> _Seen:
-    seen = _Seen()
+def _visited(link: Link, visitor: Visitor) -> Seen:
+    seen = Seen()
     try:
         head = visitor.follow(link.url, None)
         seen = replace(seen, leads_to=_other_host(link.url, head.url))
         _require_served(head.answer)
-        found = _Seen() if link.artifact is None else _looked_inside(link.artifact, head, visitor)
+        found = Seen() if link.artifact is None else _looked_inside(link.artifact, head, visitor)
     except SettledError as settled:
         return replace(seen, state=settled.state, reason=settled.reason)
     except SourceError as error:
@@ -303,7 +282,7 @@ def _require_served(answer: Answer) -> None:
         raise SettledError("dead", said)
 
 
-def _looked_inside(artifact: Artifact, head: Reply, visitor: Visitor) -> _Seen:
+def _looked_inside(artifact: Artifact, head: Reply, visitor: Visitor) -> Seen:
     """What both ends of a file say."""
     first = visitor.follow(head.url, Asked(0, BLOCK_BYTES))
     is_empty = first.answer.status == 416 and head.answer.total_bytes == 0
@@ -318,7 +297,7 @@ def _looked_inside(artifact: Artifact, head: Reply, visitor: Visitor) -> _Seen:
         size_bytes=size_bytes,
         expected_bytes=artifact.size,
     )
-    seen = _Seen(size_bytes=size_bytes, etag=_told(first, "ETag"), last_modified=_told(first, "Last-Modified"))
+    seen = Seen(size_bytes=size_bytes, etag=_told(first, "ETag"), last_modified=_told(first, "Last-Modified"))
     if found is not None:
         return replace(seen, state="wrong", reason=found)
     state, said = _by_size(artifact, size_bytes)

@@ -33,12 +33,10 @@ _KEY_DIGITS = 8
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Result:
-    """What one audit found at a URL."""
+class Seen:
+    """What a visit to a URL brought to light; `state` is only a first verdict: what the history says comes later."""
 
-    when: str
-    """UTC, ISO 8601."""
-    state: State
+    state: State = "ok"
     reason: str = ""
     leads_to: str | None = None
     """Another host's URL, where redirects led there."""
@@ -47,6 +45,14 @@ class Result:
     """How many bytes of both ends were hashed, and their sha256: '131072:9f86...'; None where they were not seen."""
     etag: str | None = None
     last_modified: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Result(Seen):
+    """What one audit found at a URL."""
+
+    when: str
+    """UTC, ISO 8601."""
 
 
 def key(url: str) -> str:

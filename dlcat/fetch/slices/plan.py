@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
+from dlcat.catalog.dataset import ARCHIVES
 from dlcat.errors import UsageError, nearest
 from dlcat.fetch.plan import asked, estimate, plan_for, selected
 from dlcat.fetch.slices.chosen import Selection, matcher, near
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
 
 How = Literal["ranges", "stream", "whole", "here"]
 """How a slice of an artifact is brought: some of its bytes, all of them past us, all of them kept, or none."""
-ARCHIVES = ("zip", "tar")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from time import monotonic
 from typing import TYPE_CHECKING
 
+from dlcat.catalog.dataset import ARCHIVES
 from dlcat.disk import disk_errors
 from dlcat.errors import DlcatError, UnreachableError, VerificationError
 from dlcat.fetch.accept import has_second_identity
@@ -25,7 +26,6 @@ from dlcat.fetch.records import Installed, Skipped, Tried, Unpacked
 from dlcat.fetch.slices.chosen import Selection
 from dlcat.fetch.slices.members import Found, from_local_tar, from_local_zip, from_tar, from_zip
 from dlcat.fetch.slices.plan import (
-    ARCHIVES,
     archives_of,
     concerned,
     inside,

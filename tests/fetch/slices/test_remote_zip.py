@@ -13,16 +13,9 @@ from dlcat.errors import VerificationError
 from dlcat.fetch.slices.remote_zip import BLOCK_BYTES, Remote, RemoteFile, read_directory
 from dlcat.fetch.wire.answer import ChangedError, SourceError, WrongBytesError
 from dlcat.fetch.wire.network import Network
-from dlcat.testing import FaultServer, faults
+from dlcat.testing import FaultServer, Impatient, faults
 
 BODY = Random(1).randbytes(3_000_000)
-
-
-class Hasty(Random):
-    """Draws no pause between two tries."""
-
-    def uniform(self, *_):
-        return 0.0
 
 
 def packed(members, compression=zipfile.ZIP_STORED):
@@ -40,7 +33,7 @@ def lab():
 
 
 def remote(server, *, retries=4, **options):
-    return Remote(server.url("a.zip"), Network(retries=retries, random=Hasty()), file="a.zip", **options)
+    return Remote(server.url("a.zip"), Network(retries=retries, random=Impatient()), file="a.zip", **options)
 
 
 def test_it_reads_as_the_file_would_from_every_place(lab):

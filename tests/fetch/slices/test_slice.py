@@ -26,20 +26,13 @@ from dlcat.fetch.slices.plan import plan_slice
 from dlcat.fetch.slices.record import read_slice, slice_path, slices, verify_slices
 from dlcat.fetch.slices.slice import fetch_slice
 from dlcat.fetch.wire.network import Network
-from dlcat.testing import FaultServer, faults
+from dlcat.testing import FaultServer, Impatient, faults
 
 FILES = {f"small/{number % 10:03}/{number:06}.mp3": Random(number).randbytes(30_000) for number in range(100)}
 FILES |= {"small/README.txt": b"toys\n" * 300, "small/checksums": b"none"}
 NOTICES = {"LICENSE.txt", "CITATION.bib"}
 ONE_FOLDER = ("small/003/*",)
 WANTED = {path: content for path, content in FILES.items() if path.startswith("small/003/")}
-
-
-class Hasty(Random):
-    """Draws no pause between two tries."""
-
-    def uniform(self, *_):
-        return 0.0
 
 
 def packed(files, compression=zipfile.ZIP_STORED):
@@ -102,7 +95,7 @@ def artifact(server, file, content, **fields):
 
 
 def bring(dataset, store, *only, retries=2, connections=2, **options):
-    network = Network(connections=connections, retries=retries, random=Hasty())
+    network = Network(connections=connections, retries=retries, random=Impatient())
     return list(fetch_slice(dataset, store, only=only, network=network, **options))
 
 
