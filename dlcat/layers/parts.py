@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import prod, sqrt
 from typing import TYPE_CHECKING
 
 from torch import nn
 
 from dlcat.layers.activations import activation
-from dlcat.layers.convs import conv, full
-from dlcat.layers.norms import norm
+from dlcat.layers.convs import Chain, conv, full
+from dlcat.layers.grouped import in_groups
+from dlcat.layers.norms import WITHOUT_SHIFT, norm
+from dlcat.layers.standardized import StandardizedConvolution
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -30,11 +33,13 @@ class Parts:
     dimensions: int
     """2 for images (N, C, H, W), 1 for text and audio (N, C, T)."""
     bias: bool
-    """Whether convolutions have a bias: only where no norm follows, for a norm subtracts it and adds its own."""
+    """Whether convolutions have a bias: only where the norm adds none of its own, for most subtract it as well."""
+    standardized: bool = False
+    """Whether convolutions compute with standardized weights: the norm `weight_standardization` asks for it."""
 
     def conv(self, channels_in: int, channels_out: int, kernel: int, stride: int = 1) -> nn.Module:
         """The chosen convolution."""
-        return self.make_conv(channels_in, channels_out, kernel, stride, self.dimensions, self.bias)
+        return self._prepared(self.make_conv(channels_in, channels_out, kernel, stride, self.dimensions, self.bias))
 
     def norm(self, channels: int) -> nn.Module:
         """The chosen normalization."""
@@ -55,14 +60,31 @@ class Parts:
         One grey channel filtered on its own has a single window, and the whole network would see only that.
         """
         convolution = full(channels_in, channels_out, kernel, stride, self.dimensions, self.bias)
-        return nn.Sequential(convolution, self.norm(channels_out), self.activation())
+        return nn.Sequential(self._prepared(convolution), self.norm(channels_out), self.activation())
 
     def pointwise(self, channels_in: int, channels_out: int, stride: int = 1) -> nn.Module:
         """A mix of channels at each position: a full convolution of kernel 1, whatever was chosen."""
-        return full(channels_in, channels_out, 1, stride, self.dimensions, self.bias)
+        return self._prepared(full(channels_in, channels_out, 1, stride, self.dimensions, self.bias))
+
+    def grouped(self, channels_in: int, channels_out: int, kernel: int, stride: int = 1, groups: int = 1) -> nn.Module:
+        """The chosen convolution in every group of channels alone, where an architecture keeps groups apart.
+
+        As many groups as channels make it depthwise.
+
+        Raises:
+            ValueError: the groups do not divide the channels, or the chosen convolution has no form for one of them.
+        """
+
+        def make(group_in: int, group_out: int) -> nn.Module:
+            return self.make_conv(group_in, group_out, kernel, stride, self.dimensions, self.bias)
+
+        return self._prepared(in_groups(make, channels_in, channels_out, groups))
 
     def max_pool(self, kernel: int = 2, stride: int = 2) -> nn.Module:
-        """The largest value of a window; ceil(size / stride) positions are left, and at least one."""
+        """The largest value of a window; ceil(size / stride) positions are left.
+
+        The kernel is odd, or even at stride 2.
+        """
         pool = {1: nn.MaxPool1d, 2: nn.MaxPool2d}[self.dimensions]
         return pool(kernel, stride, padding=(kernel - 1) // 2, ceil_mode=kernel % 2 == 0)
 
@@ -70,6 +92,9 @@ class Parts:
         """The mean over all positions: (N, C, ...) to (N, C)."""
         average = {1: nn.AdaptiveAvgPool1d, 2: nn.AdaptiveAvgPool2d}[self.dimensions]
         return nn.Sequential(average(1), nn.Flatten())
+
+    def _prepared(self, convolution: nn.Module) -> nn.Module:
+        return StandardizedConvolution(convolution) if self.standardized else convolution
 
 
 def choose(*, conv_choice: Choice, norm_choice: Choice, activation_choice: Choice, dimensions: int) -> Parts:
@@ -83,14 +108,37 @@ def choose(*, conv_choice: Choice, norm_choice: Choice, activation_choice: Choic
         make_norm=norm.bind(norm_choice),
         make_activation=activation.bind(activation_choice),
         dimensions=dimensions,
-        bias=norm_choice.name == "none",
+        bias=norm_choice.name in WITHOUT_SHIFT,
+        standardized=norm_choice.name == "weight_standardization",
     )
 
 
+_Convolution = nn.Conv1d | nn.Conv2d | nn.ConvTranspose1d | nn.ConvTranspose2d
+
+
 def initialise_he(network: nn.Module) -> None:
-    """Draw convolution weights with variance 2 / fan_in, which suits rectifiers (He et al. 2015, arXiv:1502.01852)."""
+    """Draw convolution weights with variance 2 / fan_in, which suits rectifiers (He et al. 2015, arXiv:1502.01852).
+
+    The 2 makes up for the half that a rectifier takes away, so of the convolutions of a `Chain`, which have none between
+    them, only the last has it; the others have 1 / fan_in.
+    """
+    chains = [module for module in network.modules() if isinstance(module, Chain)]
+    without_rectifier = {step for chain in chains for step in _convolutions(chain)[:-1]}
     for module in network.modules():
-        if isinstance(module, nn.Conv1d | nn.Conv2d):
-            nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
+        if isinstance(module, _Convolution):
+            gain = 1 if module in without_rectifier else 2
+            nn.init.normal_(module.weight, std=sqrt(gain) / sqrt(_fan_in(module)))
             if module.bias is not None:
                 nn.init.zeros_(module.bias)
+
+
+def _convolutions(chain: Chain) -> list[nn.Module]:
+    return [step for step in chain if isinstance(step, _Convolution)]
+
+
+def _fan_in(convolution: _Convolution) -> float:
+    """How many products one output is the sum of; the mean over positions, away from the border."""
+    weight = convolution.weight
+    if convolution.transposed:  # (C, C' / groups, ...): of its stamps, every stride-th meets a given output
+        return weight[:, 0].numel() / convolution.groups / prod(convolution.stride)
+    return weight[0].numel()  # (C', C / groups, ...)

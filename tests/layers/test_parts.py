@@ -7,6 +7,7 @@ import torch
 from torch import nn
 
 from dlcat.errors import InvalidError
+from dlcat.layers.convs import Chain
 from dlcat.layers.parts import Parts, choose, initialise_he
 from dlcat.registry import Choice
 
@@ -20,8 +21,10 @@ def _parts(conv: str = "standard", norm: str = "batch", dimensions: int = 2) -> 
     )
 
 
-@pytest.mark.parametrize(("norm", "bias"), [("batch", False), ("layer", False), ("none", True)])
-def test_convolutions_have_a_bias_only_where_no_norm_follows(norm: str, bias: bool) -> None:
+@pytest.mark.parametrize(
+    ("norm", "bias"), [("batch", False), ("layer", False), ("local_response", True), ("none", True)]
+)
+def test_convolutions_have_a_bias_only_where_the_norm_adds_none(norm: str, bias: bool) -> None:
     parts = _parts(norm=norm)
     for module in (parts.conv(3, 4, 3), parts.pointwise(3, 4), parts.stem(3, 4, 3)[0]):
         assert (module.bias is not None) == bias
@@ -73,3 +76,22 @@ def test_initialisation_keeps_the_size_of_rectified_signals() -> None:
     initialise_he(deep)
     inputs = torch.randn(64, 256, 1)
     assert 0.5 < deep(inputs).square().mean() / inputs.relu().square().mean() < 2
+
+
+@pytest.mark.parametrize("dimensions", [1, 2])
+def test_a_plain_convolution_begins_with_the_very_weights_of_torchs_kaiming_normal(dimensions: int) -> None:
+    convolution = _parts(norm="none", dimensions=dimensions).conv(8, 16, 3)
+    torch.manual_seed(3)
+    initialise_he(nn.Sequential(convolution))
+    torch.manual_seed(3)
+    expected = nn.init.kaiming_normal_(torch.empty_like(convolution.weight), nonlinearity="relu")
+    assert torch.equal(convolution.weight, expected)
+    assert not convolution.bias.any()
+
+
+def test_of_a_chain_the_last_convolution_alone_makes_up_for_the_rectifier() -> None:
+    torch.manual_seed(0)
+    chain = Chain(nn.Conv1d(64, 128, 3), nn.AvgPool1d(1, 2), nn.Conv1d(128, 96, 3), nn.AvgPool1d(1, 2))
+    initialise_he(nn.Sequential(chain))
+    for convolution, gain in ((chain[0], 1), (chain[2], 2)):
+        assert convolution.weight.var().item() == pytest.approx(gain / convolution.weight[0].numel(), rel=0.05)

@@ -7,7 +7,7 @@ from typing import Annotated
 from annotated_types import Ge
 from torch import nn
 
-from dlcat.layers.convs import conv, full
+from dlcat.layers.convs import Chain, conv, full
 
 
 @conv
@@ -35,4 +35,4 @@ def depthwise_separable(
     # The mix of channels turns a constant into a constant, so a bias of the first step would be counted twice.
     across_positions = full(channels_in, between, kernel, stride, dimensions, bias=False, groups=channels_in)
     across_channels = full(between, channels_out, 1, 1, dimensions, bias)
-    return nn.Sequential(across_positions, across_channels)
+    return Chain(across_positions, across_channels)
