@@ -1,0 +1,191 @@
+"""The fastest algorithm for every shape, timed on this machine once and remembered from then on."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import platform
+from dataclasses import asdict, dataclass
+from functools import cache, partial
+from time import perf_counter
+from typing import TYPE_CHECKING, Any
+
+import torch
+from filelock import FileLock, Timeout
+from torch import nn
+from torch.nn import functional
+
+from dlcat import disk, locations
+from dlcat.errors import DiskError
+from dlcat.layers.algorithms import algorithm
+from dlcat.layers.algorithms.computed import Conv1d, Conv2d, chosen, convolved, has_channels_last
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from torch import Tensor
+
+    from dlcat.layers.algorithms.computed import Convolution, Products
+
+    Candidates = dict[str, Products | None]
+
+FILE = "algorithms.json"
+"""In the cache folder: what was found, by machine and shape."""
+ROUNDS = 3
+HOPELESS = 3.0
+"""Times the best first run: who takes longer is not timed again."""
+_WAIT_SECONDS = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class Timing:
+    """What was found for one shape."""
+
+    algorithm: str
+    """The fastest."""
+    milliseconds: dict[str, float]
+    """Of one forward and backward pass by every candidate, the least of some."""
+
+
+_found: dict[str, Timing] = {}
+
+
+@algorithm
+def auto(convolution: Convolution) -> nn.Module:
+    """The fastest of the others on this machine, forward and backward, timed once for every shape and remembered.
+
+    The first batch of a shape, type of number and order of memory takes as long as all of them together. What was found is
+    kept in the cache folder, so that the next run computes the same; `choices` tells it.
+    """
+    return chosen(convolution, partial(_choose, _candidates(convolution)))
+
+
+def choices() -> dict[str, Timing]:
+    """What `auto` goes by in this process so far, by machine and shape."""
+    return dict(_found)
+
+
+def forget() -> None:
+    """Let this process look into the cache folder again before it goes by a choice."""
+    _found.clear()
+
+
+def _candidates(convolution: Convolution) -> Candidates:
+    """The algorithms that can compute the convolution, with their defaults."""
+    found: Candidates = {}
+    for name in algorithm:
+        if name == "auto":
+            continue
+        with contextlib.suppress(ValueError):
+            made = algorithm[name](convolution)
+            if made is convolution:
+                found[name] = None
+            elif isinstance(made, Conv1d | Conv2d):
+                found[name] = made.choose(convolution, convolution.weight)
+    return found
+
+
+def _choose(candidates: Candidates, convolution: Convolution, inputs: Tensor) -> Products | None:
+    key = _key(candidates, convolution, inputs)
+    if key not in _found:
+        _found[key] = _remembered(key, candidates) or _timed(key, candidates, convolution, inputs)
+    return candidates[_found[key].algorithm]
+
+
+def _key(candidates: Candidates, convolution: Convolution, inputs: Tensor) -> str:
+    """Machine and shape in words; batches count up to the next power of two, so that the last of an epoch is no other."""
+    kind = inputs.device.type
+    dtype = torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else inputs.dtype
+    order = "channels_last" if inputs.dim() == 4 and has_channels_last(inputs) else "contiguous"
+    batch = 1 << (len(inputs) - 1).bit_length() if len(inputs) else 1
+    return "; ".join(
+        [
+            _machine(inputs.device),
+            f"{torch.get_num_threads()} threads",
+            f"torch {torch.__version__}",
+            ", ".join(candidates),
+            f"{str(dtype).removeprefix('torch.')} {order}",
+            f"{'x'.join(map(str, (batch, *inputs.shape[1:])))} {convolution}",
+        ]
+    )
+
+
+@cache
+def _machine(device: torch.device) -> str:
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    capability = torch.backends.cpu.get_cpu_capability()
+    return f"{device.type} {_processor()} {capability} x {os.cpu_count()}"
+
+
+def _processor() -> str:
+    with contextlib.suppress(OSError), open("/proc/cpuinfo", encoding="utf-8") as lines:
+        for line in lines:
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor() or platform.machine()
+
+
+def _timed(key: str, candidates: Candidates, convolution: Convolution, inputs: Tensor) -> Timing:
+    """Time the candidates in turns, so that a slow second falls on all alike, and remember what was found."""
+    # Predictions are made in inference mode, whose tensors have no gradients: they are copied out of it.
+    with torch.inference_mode(False), torch.enable_grad():
+        maps, weight = (tensor.detach().clone().requires_grad_() for tensor in (inputs, convolution.weight))
+        run = partial(_milliseconds, convolution, maps, weight)
+        first = {name: run(products) for name, products in candidates.items()}
+        hopeful = [name for name, taken in first.items() if taken <= HOPELESS * min(first.values())]
+        rounds = [{name: run(candidates[name]) for name in hopeful} for _ in range(ROUNDS)]
+    least = first | {name: min(taken[name] for taken in rounds) for name in hopeful}
+    timing = Timing(min(hopeful, key=least.__getitem__), {name: round(taken, 3) for name, taken in least.items()})
+    _remember(key, timing)
+    return timing
+
+
+def _milliseconds(convolution: Convolution, maps: Tensor, weight: Tensor, products: Products | None) -> float:
+    _wait_for(maps.device)
+    started = perf_counter()
+    if products is None:
+        torchs: Any = {1: functional.conv1d, 2: functional.conv2d}[maps.dim() - 2]
+        rest = (convolution.stride, convolution.padding, convolution.dilation, convolution.groups)
+        outputs = torchs(maps, weight, None, *rest)
+    else:
+        outputs = convolved(convolution, maps, weight, None, products)
+    torch.autograd.grad(outputs, [maps, weight], torch.ones_like(outputs))
+    _wait_for(maps.device)
+    return 1000 * (perf_counter() - started)
+
+
+def _wait_for(device: torch.device) -> None:
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+
+
+def _file() -> Path:
+    return locations.find().cache / FILE
+
+
+def _remembered(key: str, candidates: Candidates) -> Timing | None:
+    kept = _read(_file()).get(key)
+    try:
+        timing = Timing(**kept) if isinstance(kept, dict) else None
+    except TypeError:  # written by another version
+        return None
+    return timing if timing and timing.algorithm in candidates else None
+
+
+def _remember(key: str, timing: Timing) -> None:
+    """Add what was found to the file; where the cache cannot be written, the choice holds for this process."""
+    path = _file()
+    with contextlib.suppress(OSError, DiskError, Timeout):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with FileLock(path.with_suffix(".lock"), timeout=_WAIT_SECONDS):
+            disk.write_beside(path, json.dumps(_read(path) | {key: asdict(timing)}, indent=1))
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        kept = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return kept if isinstance(kept, dict) else {}
