@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch import nn
 
-from dlcat.optim.muon import ADAM_ROOT_MEAN_SQUARE, orthogonalise
 from dlcat.optim.optimizers import optimizer
+from dlcat.optim.optimizers.muon import ADAM_ROOT_MEAN_SQUARE, orthogonalise
 
 
 def _network() -> nn.Sequential:

@@ -1,47 +1,66 @@
-"""The step of Muon: momentum, made orthogonal, for matrices; AdamW's step for everything else."""
+"""Muon: momentum, made orthogonal, for matrices; AdamW's step for everything else."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, overload
+from typing import TYPE_CHECKING, Annotated, Any
 
 import torch
-from torch import Tensor
-from torch.optim import Optimizer
+from annotated_types import Ge
+from torch import nn, optim
+
+from dlcat.optim.groupwise import Groupwise
+from dlcat.optim.optimizers import Betas, Decay, Fraction, Rate, groups, optimizer
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Iterable
+
+    from torch import Tensor
 
 COEFFICIENTS = (3.4445, -4.7750, 2.0315)
 """Of the quintic that sends singular values from (0, 1] towards 1 fastest; it ends between 0.7 and 1.2 (Jordan 2024)."""
 ADAM_ROOT_MEAN_SQUARE = 0.2
 
 
-class Muon(Optimizer):
-    """See `dlcat.optim.optimizers.muon`; groups that are `orthogonal` hold weights of two dimensions or more."""
+@optimizer
+def muon(
+    model: nn.Module,
+    *,
+    lr: Rate = 0.01,
+    momentum: Fraction = 0.9,
+    nesterov: bool = True,
+    iterations: Annotated[int, Ge(1)] = 5,
+    betas: Betas = (0.9, 0.95),
+    eps: Rate = 1e-8,
+    weight_decay: Decay = 0.1,
+    decay_norms: bool = False,
+) -> optim.Optimizer:
+    """Momentum made orthogonal, so that every direction of a weight moves alike (Jordan 2024; arXiv:2502.16982).
 
-    def __init__(self, groups: list[dict[str, Any]], **defaults: Any) -> None:
-        super().__init__(groups, defaults)
+    Weights of two dimensions or more take that step, a convolution's seen as (out, in * kernel), but for the first and
+    the last one of the model. These, biases and the scales of norms take AdamW's step with `betas` and `eps`; the
+    other one is scaled so that one `lr` serves for both. lr * weight_decay * w is taken off w itself. `iterations` of
+    a polynomial come near the orthogonal matrix without decomposing anything.
+    """
+    hidden = {id(weight) for weight in [each for each in model.parameters() if each.dim() > 1][1:-1]}
+    parameters: list[dict[str, Any]] = []
+    for group in groups(model, weight_decay, decay_norms):
+        for orthogonal in (True, False):
+            members = [each for each in group["params"] if (id(each) in hidden) is orthogonal]
+            if members:
+                parameters.append(group | {"params": members, "orthogonal": orthogonal})
+    return Muon(parameters, lr=lr, momentum=momentum, nesterov=nesterov, iterations=iterations, betas=betas, eps=eps)
 
-    @overload
-    def step(self, closure: None = None) -> None: ...
-    @overload
-    def step(self, closure: Callable[[], float]) -> float: ...
-    @torch.no_grad()
-    def step(self, closure: Callable[[], float] | None = None) -> float | None:
-        """Move the parameters along their gradients."""
-        loss = None
-        if closure is not None:
-            with torch.enable_grad():
-                loss = closure()
-        for group in self.param_groups:
-            parameters = [parameter for parameter in group["params"] if parameter.grad is not None]
-            if group["orthogonal"]:
-                self._step_matrices(parameters, group)
-            else:
-                self._step_others(parameters, group)
-        return loss
 
-    def _step_matrices(self, parameters: list[Tensor], group: dict[str, Any]) -> None:
+class Muon(Groupwise):
+    """See `muon`; groups that are `orthogonal` hold weights of two dimensions or more."""
+
+    def move(self, parameters: list[Tensor], group: dict[str, Any]) -> None:
+        if group["orthogonal"]:
+            self._move_matrices(parameters, group)
+        else:
+            self._move_others(parameters, group)
+
+    def _move_matrices(self, parameters: list[Tensor], group: dict[str, Any]) -> None:
         for alike in _by_shape(parameters):
             directions = torch.stack([self._direction(parameter, group) for parameter in alike])  # (n, out, rest)
             # The entries of an orthogonal matrix have a root mean square of 1 / sqrt(longer side), those of Adam's steps
@@ -61,7 +80,7 @@ class Muon(Optimizer):
         direction: Tensor = gradient.add(momentum, alpha=group["momentum"]) if group["nesterov"] else momentum
         return direction.reshape(len(direction), -1)
 
-    def _step_others(self, parameters: list[Tensor], group: dict[str, Any]) -> None:
+    def _move_others(self, parameters: list[Tensor], group: dict[str, Any]) -> None:
         first, second = group["betas"]
         for parameter in parameters:
             gradient, state = parameter.grad, self.state[parameter]
