@@ -9,7 +9,8 @@ import torch
 from torch import nn
 
 from dlcat.layers.parts import choose
-from dlcat.models.resnet import Residual, resnet
+from dlcat.models.residual import Residual
+from dlcat.models.resnet import resnet
 from dlcat.registry import Choice
 
 
@@ -67,6 +68,12 @@ def test_the_stem_decides_the_size_of_the_first_stage(depth: int, stem: str, siz
     assert network.stem(torch.randn(1, 3, 32, 32)).shape[-2:] == (size, size)
 
 
+def test_the_inner_width_multiplies_channels_inside_the_blocks_alone() -> None:
+    block = _build(depth=50, inner_width=2).stage1[0]
+    convolutions = [layer for layer in block.branch if isinstance(layer, nn.Conv2d)]
+    assert [layer.out_channels for layer in convolutions] == [128, 128, 256]
+
+
 def test_the_width_multiplies_all_channels() -> None:
     wide = _build(depth=20, width=2)
     assert wide.head.in_features == 128
@@ -84,6 +91,12 @@ def test_blocks_begin_as_their_shortcut_where_the_last_scale_is_zero(depth: int)
 def test_zero_last_is_refused_where_the_norm_has_no_scale() -> None:
     with pytest.raises(ValueError, match="this norm has no scale"):
         _build(norm="none", zero_last=True)
+
+
+def test_blocks_begin_as_their_shortcut_with_squeeze_and_excitation_too() -> None:
+    network = _build(depth=8, squeeze=4, zero_last=True)
+    inputs = torch.randn(2, 16, 8, 8)
+    torch.testing.assert_close(network.stage1[0](inputs), inputs.relu())
 
 
 def test_a_padded_shortcut_drops_positions_and_adds_channels_of_zeros() -> None:
