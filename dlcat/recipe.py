@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 Precision = Literal["auto", "fp32", "bf16", "fp16"]
 Layout = Literal["auto", "contiguous", "channels_last"]
-PARTS = ("conv", "norm", "activation")
+PARTS = ("conv", "norm", "activation", "algorithm")
 """The keys of `model` that choose a part; every other key is an option of the model itself."""
 LIMIT_PARENTS = 16
 
@@ -46,6 +46,8 @@ class Model:
     """What normalises after it."""
     activation: Choice = field(default_factory=partial(Choice, name="relu"))
     """The nonlinearity."""
+    algorithm: Choice = field(default_factory=partial(Choice, name="native"))
+    """How every convolution is computed; the numbers are the same up to rounding, the time is not."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,8 +68,10 @@ class Train:
     __pydantic_config__: ClassVar[dict[str, Any]] = STRICT
     epochs: Annotated[int, Ge(1)]
     """Passes over the training split."""
-    batch_size: Annotated[int, Ge(1)]
-    """Examples per step."""
+    batch_size: Annotated[int, Ge(1)] | Literal["full"]
+    """Examples per step; full: the whole training split, for optimizers that search along a direction."""
+    micro_batch_size: Annotated[int, Ge(1)] | None = None
+    """Examples that pass through the network at a time, their gradients added up; null: all of a step (of full, 1000)."""
     precision: Precision = "auto"
     """Number format of the network: auto picks bf16 where the processor has matrix units for it, else fp32."""
     layout: Layout = "auto"

@@ -13,6 +13,7 @@ import importlib
 import inspect
 import json
 import pkgutil
+import re
 from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
@@ -28,6 +29,7 @@ Member = TypeVar("Member", bound="Callable[..., Any]")
 STRICT: dict[str, Any] = {"extra": "forbid", "strict": True, "use_attribute_docstrings": True}
 """How pydantic reads the dataclasses that are a schema: no unknown key, no guessing of types."""
 
+_CITATION = re.compile(r"\(([^()]*(?:\b(?:18|19|20)\d\d\b|arXiv:)[^()]*)\)")
 _VARIABLE = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
 
 
@@ -109,6 +111,11 @@ class Family:
         """The first line of the member's docstring."""
         return (inspect.getdoc(self[name]) or "").partition("\n")[0]
 
+    def paper(self, name: str) -> str | None:
+        """Where the member comes from, as the first line of its docstring cites it: 'Wu & He 2018, arXiv:1803.08494'."""
+        cited = _CITATION.findall(self.describe(name))
+        return cited[-1] if cited else None
+
     def options(self, name: str) -> dict[str, Option]:
         """The member's keyword-only parameters: its schema."""
         member = self[name]
@@ -174,7 +181,7 @@ class Family:
             entry_point.load()
             added = [member for name, member in self._members.items() if name not in before]
             for member in added:
-                _require_contract(member, self.options(member.__name__), next(iter(before.values()), member))
+                _require_contract(member, self.options(member.__name__), list(before.values()) or [member])
             if not added and not any(_top(member.__module__) == _top(entry_point.module) for member in before.values()):
                 raise TypeError(f"it adds no {self.noun}; is the decorator @{self.noun} missing?")
         except (Exception, SystemExit) as error:  # it runs what somebody else wrote
@@ -185,8 +192,8 @@ class Family:
             self._broken.append(f"{where}: cannot be used: {type(error).__name__}: {reason}")
 
 
-def _require_contract(member: Callable[..., Any], options: dict[str, Option], example: Callable[..., Any]) -> None:
-    """Stop where a member cannot be called, described or checked as the example, a member of the same family, can.
+def _require_contract(member: Callable[..., Any], options: dict[str, Option], others: list[Callable[..., Any]]) -> None:
+    """Stop where a member cannot be called, described or checked as the others of its family can.
 
     Raises:
         TypeError: it takes other positional parameters, has no docstring, or an option has no type.
@@ -194,7 +201,10 @@ def _require_contract(member: Callable[..., Any], options: dict[str, Option], ex
     """
     from pydantic import TypeAdapter
 
-    supplied, expected = _supplied(member), _supplied(example)
+    # What some members ask for besides, as a schedule may for looks at validation; else a default is a forgotten star.
+    besides = {each.name for other in others for each in _supplied(other) if each.default is not each.empty}
+    supplied = [parameter for parameter in _supplied(member) if parameter.name not in besides]
+    expected = [parameter for parameter in _supplied(others[0]) if parameter.name not in besides]
     if len(supplied) != len(expected) or any(parameter.kind in _VARIABLE for parameter in supplied):
         wanted = ", ".join([*(parameter.name for parameter in expected), "*", "options"])
         raise TypeError(f"expected {member.__name__}({wanted}), found {member.__name__}{inspect.signature(member)}")

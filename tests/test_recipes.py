@@ -86,7 +86,23 @@ def test_a_shipped_recipe_takes_two_steps_and_changes_its_weights(place: Workspa
 
 
 CONTRADICTIONS = {
-    "batch norm of one": (("train.batch_size=1", "model.norm=batch"), "train.batch_size: batch norm needs more"),
+    "batch norm of one": (("train.batch_size=1", "model.norm=batch"), "train.batch_size: norm batch needs more"),
+    "batch norm of one at a time": (
+        ("train.batch_size=4", "train.micro_batch_size=1", "model.norm=batch"),
+        "train.micro_batch_size: norm batch needs more",
+    ),
+    "more at a time than in a step": (
+        ("train.batch_size=4", "train.micro_batch_size=5"),
+        "train.micro_batch_size: expected at most 4, the examples of a step, found 5",
+    ),
+    "a schedule that has nothing to watch": (
+        ("train.batch_size=4", "schedule=plateau"),
+        "train.validation: schedule plateau goes by the validation split; expected a share above 0, found 0",
+    ),
+    "a schedule whose split is empty": (
+        ("train.batch_size=4", "schedule=plateau", "train.validation=0.01"),
+        "train.validation: 0.01 of 10 examples is none, and schedule plateau goes by the validation split",
+    ),
     "groups that do not divide": (("train.batch_size=4", "model.norm={name: group, groups: 5}"), "model: "),
     "a batch larger than the split": (("train.batch_size=11",), "train.batch_size: expected at most 10"),
     "a batch larger than what validation leaves": (

@@ -15,11 +15,12 @@ import pytest
 from annotated_types import Gt
 
 from dlcat.errors import InvalidError
+from dlcat.layers.upsamples import upsample
 from dlcat.readers import reader
 from dlcat.registry import Choice, Family
 from dlcat.train.experiment import FAMILIES
 
-EVERY_FAMILY = {**FAMILIES, "reader": reader}
+EVERY_FAMILY = {**FAMILIES, "upsample": upsample, "reader": reader}
 MEMBERS = [(noun, name) for noun, family in EVERY_FAMILY.items() for name in family]
 
 
@@ -55,6 +56,26 @@ def test_members_are_known_by_their_function_names(family: Family) -> None:
 
 def test_a_description_is_the_first_line_of_the_docstring(family: Family) -> None:
     assert family.describe("gouda") == "Yellow and round."
+
+
+@pytest.mark.parametrize(
+    ("docstring", "cited"),
+    [
+        ("Within groups (Wu & He 2018, arXiv:1803.08494).", "Wu & He 2018, arXiv:1803.08494"),
+        ("The positive part: max(x, 0) (Nair & Hinton 2010).", "Nair & Hinton 2010"),
+        ("Steps of (1000) and (2 x) size (arXiv:1412.6980).\n\nMore (Else 1999).", "arXiv:1412.6980"),
+        ("No normalization.", None),
+    ],
+)
+def test_a_paper_is_what_the_first_line_cites(docstring: str, cited: str | None) -> None:
+    made = Family("cheese", __name__)
+
+    def edam() -> None: ...
+
+    edam.__doc__ = docstring
+    made(edam)
+    made._found = True
+    assert made.paper("edam") == cited
 
 
 def test_two_members_of_one_name_are_a_mistake(family: Family) -> None:

@@ -71,23 +71,42 @@ class Batches:
 
     def shuffled(
         self, batch_size: int, generator: torch.Generator, augment: Callable[[torch.Tensor], torch.Tensor]
-    ) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+    ) -> Iterator[Batch]:
         """One epoch in random order, augmented; a last batch that is not full is left to the next epoch's shuffle."""
         order = torch.randperm(len(self), generator=generator).to(self.inputs.device)
         for step in range(steps_per_epoch(len(self), batch_size)):
-            chosen = order[step * batch_size : (step + 1) * batch_size]
-            yield self._numbers(augment(self.inputs[chosen])), self.targets[chosen]
+            yield Batch(self, order[step * batch_size : (step + 1) * batch_size], augment)
 
     def in_order(self, batch_size: int = 500) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
         """Every example once."""
         for start in range(0, len(self), batch_size):
-            yield self._numbers(self.inputs[start : start + batch_size]), self.targets[start : start + batch_size]
+            yield self.numbers(self.inputs[start : start + batch_size]), self.targets[start : start + batch_size]
 
-    def _numbers(self, inputs: torch.Tensor) -> torch.Tensor:
+    def numbers(self, inputs: torch.Tensor) -> torch.Tensor:
+        """Inputs as they are stored, made into numbers around zero."""
         shape = (1, -1, *[1] * (inputs.dim() - 2))
         mean = torch.tensor(self.statistics.mean, device=inputs.device).view(shape)
         std = torch.tensor(self.statistics.std, device=inputs.device).view(shape)
         return self.device.place((inputs.float() - mean) / std)
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """The examples of one step: read, augmented and made into numbers whenever they are asked for."""
+
+    split: Batches
+    positions: torch.Tensor
+    """(n,) of the examples in the split."""
+    augment: Callable[[torch.Tensor], torch.Tensor]
+
+    def __len__(self) -> int:
+        return len(self.positions)
+
+    def pieces(self, size: int) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+        """Inputs and targets, at most `size` examples at a time."""
+        for positions in self.positions.split(size):  # type: ignore[no-untyped-call]
+            inputs = self.augment(self.split.inputs[positions])
+            yield self.split.numbers(inputs), self.split.targets[positions]
 
 
 def resident(

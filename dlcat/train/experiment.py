@@ -10,12 +10,17 @@ import torch
 
 from dlcat.errors import InvalidError, nearest
 from dlcat.layers.activations import activation
+from dlcat.layers.algorithms import algorithm
+from dlcat.layers.algorithms.network import use
 from dlcat.layers.convs import conv
 from dlcat.layers.norms import norm
 from dlcat.layers.parts import choose as choose_parts
 from dlcat.models import model as models
+from dlcat.optim.closure import needs_closure
 from dlcat.optim.optimizers import optimizer as optimizers
+from dlcat.optim.schedules import Look, following, watches
 from dlcat.optim.schedules import schedule as schedules
+from dlcat.recipe import PARTS
 from dlcat.registry import Choice, Family
 from dlcat.tasks import task as tasks
 from dlcat.train.augment import augmentation as augmentations
@@ -39,11 +44,19 @@ FAMILIES: dict[str, Family] = {
     "conv": conv,
     "norm": norm,
     "activation": activation,
+    "algorithm": algorithm,
     "augment": augmentations,
     "optimizer": optimizers,
     "schedule": schedules,
 }
 """Every family a recipe chooses from, by its noun."""
+
+
+BATCH_NORMS = frozenset({"batch", "sync_batch"})
+"""Norms that cannot do with one example."""
+
+FULL_PIECE = 1000
+"""Examples of a full batch that pass through the network at a time, where a recipe does not say."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +72,8 @@ class Experiment:
     augmentations: tuple[Callable[[Tensor, torch.Generator], Tensor], ...]
     base_rates: tuple[float, ...]
     """The optimizer's learning rate per parameter group, before the schedule."""
+    looks: list[Look]
+    """What looks at the validation split showed so far; a schedule may go by them."""
 
     @property
     def base_rate(self) -> float:
@@ -70,6 +85,17 @@ class Experiment:
         order = torch.Generator().manual_seed(seed)
         noise = torch.Generator(self.device.device).manual_seed(seed + 1)
         return order, noise
+
+    def batch_size(self, examples: int) -> int:
+        """Examples per step, of a training split of so many."""
+        chosen = self.recipe.train.batch_size
+        return examples if chosen == "full" else min(chosen, examples)
+
+    def piece_size(self, batch_size: int) -> int:
+        """How many of a step's examples pass through the network at a time."""
+        chosen = self.recipe.train
+        most = FULL_PIECE if chosen.batch_size == "full" else batch_size
+        return min(chosen.micro_batch_size or most, batch_size)
 
     def augment(self, images: Tensor, generator: torch.Generator) -> Tensor:
         """The recipe's augmentations of one batch, in order."""
@@ -126,6 +152,7 @@ def resolve(recipe: Recipe) -> Recipe:
             conv=_full(conv, chosen.conv),
             norm=_full(norm, chosen.norm),
             activation=_full(activation, chosen.activation),
+            algorithm=_full(algorithm, chosen.algorithm),
         ),
         augment=[_full(augmentations, choice) for choice in recipe.augment],
         optimizer=_full(optimizers, recipe.optimizer),
@@ -148,15 +175,22 @@ def build(recipe: Recipe, *, input_shape: tuple[int, ...], classes: Sequence[str
     task = tasks.bind(recipe.task)(classes)
     model = device.place_model(build_model(recipe, input_shape, task.outputs))
     built = _fitting(recipe, ("optimizer",), partial(optimizers.bind(recipe.optimizer), model))
+    if needs_closure(built) and device.precision == "fp16":
+        raise InvalidError(
+            f"{recipe.at(('train', 'precision'))}: {recipe.optimizer.name} compares losses along a line, and in fp16 their "
+            "gradients underflow; expected fp32 or bf16"
+        )
+    looks: list[Look] = []
     return Experiment(
         recipe,
         device,
         model,
         task,
         built,
-        schedules.bind(recipe.schedule),
+        following(schedules.bind(recipe.schedule), looks),
         tuple(_augmentation(choice) for choice in recipe.augment),
         tuple(group["lr"] for group in built.param_groups),
+        looks,
     )
 
 
@@ -180,16 +214,29 @@ def build_model(recipe: Recipe, input_shape: tuple[int, ...], outputs: int) -> n
     builder = models.bind(Choice(name=chosen.name, options=chosen.options))
     built: nn.Module = _fitting(recipe, ("model",), partial(builder, input_shape, outputs, parts))
     _fitting(recipe, ("train", "progressive_resize"), partial(_require_resizable, recipe, built, input_shape))
-    return built
+    computing: nn.Module = _fitting(recipe, ("model", "algorithm"), partial(use, built, chosen.algorithm))
+    return computing
 
 
 def contradictions(recipe: Recipe) -> Iterator[Fault]:
     """What parses and still cannot mean what it says."""
-    if recipe.model.norm.name == "batch" and recipe.train.batch_size == 1:
+    settings = recipe.train
+    key = "batch_size" if settings.micro_batch_size is None else "micro_batch_size"
+    if recipe.model.norm.name in BATCH_NORMS and getattr(settings, key) == 1:
         yield (
-            ("train", "batch_size"),
-            "batch norm needs more than one example per batch; expected at least 2, found 1 "
+            ("train", key),
+            f"norm {recipe.model.norm.name} needs more than one example at a time; expected at least 2, found 1 "
             "(norms group, layer and instance do not mind)",
+        )
+    if settings.micro_batch_size and settings.batch_size != "full" and settings.micro_batch_size > settings.batch_size:
+        yield (
+            ("train", "micro_batch_size"),
+            f"expected at most {settings.batch_size}, the examples of a step, found {settings.micro_batch_size}",
+        )
+    if settings.validation == 0 and watches(schedules[recipe.schedule.name]):
+        yield (
+            ("train", "validation"),
+            f"schedule {recipe.schedule.name} goes by the validation split; expected a share above 0, found 0",
         )
     if recipe.train.test_time_augment == "flip" and not any(choice.name == "flip" for choice in recipe.augment):
         yield (
@@ -208,7 +255,7 @@ def _choices(raw: dict[str, Any]) -> Iterator[tuple[Where, Family, Choice]]:
         (("schedule",), schedules, raw.get("schedule")),
     ]
     if isinstance(model, dict):
-        places += [(("model", part), FAMILIES[part], model.get(part)) for part in ("conv", "norm", "activation")]
+        places += [(("model", part), FAMILIES[part], model.get(part)) for part in PARTS]
     if isinstance(raw.get("augment"), list):
         places += [(("augment", number), augmentations, item) for number, item in enumerate(raw["augment"])]
     for where, family, item in places:

@@ -4,18 +4,25 @@ from __future__ import annotations
 
 import math
 from dataclasses import asdict, dataclass
+from functools import partial
+from itertools import islice
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
 import torch
 
 from dlcat.errors import DivergedError
+from dlcat.optim.closure import TwoSided, needs_closure, set_training
+from dlcat.optim.schedules import Look
 from dlcat.train.batches import Batches, steps_per_epoch
+from dlcat.train.steps import stepper
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from dlcat.train.experiment import Experiment
+
+SETTLING_BATCHES = 32
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +44,8 @@ class Epoch:
     examples_per_second: float
     learning_rate: float
     """At the epoch's last step."""
+    gradient_passes: float
+    """How many gradients of the whole training split were taken so far; a batch's gradient is its share of one."""
     train: Score
     """As trained: in training mode, on augmented inputs, averaged over the epoch."""
     validation: Score | None
@@ -51,48 +60,66 @@ def fit(experiment: Experiment, train: Batches, validation: Batches | None) -> I
     Raises:
         DivergedError: the loss is no longer a finite number.
     """
-    model, optimizer, task, settings = experiment.model, experiment.optimizer, experiment.task, experiment.recipe.train
+    settings, optimizer = experiment.recipe.train, experiment.optimizer
     order, noise = experiment.generators()
-    # Only fp16 underflows; for every other precision the scaler passes everything through.
-    scaler = torch.amp.GradScaler(experiment.device.device.type, enabled=experiment.device.precision == "fp16")
-    steps = steps_per_epoch(len(train), settings.batch_size)
+    step = stepper(experiment, noise)
+    batch_size = experiment.batch_size(len(train))
+    steps = steps_per_epoch(len(train), batch_size)
+    gradients = 0
     for epoch in range(1, settings.epochs + 1):
-        model.train()
+        experiment.model.train()
+        set_training(optimizer, True)
         started = perf_counter()
         loss_sum = torch.zeros((), device=train.inputs.device)
         hits = torch.zeros((), device=train.inputs.device)
         seen = 0
-        batches = train.shuffled(settings.batch_size, order, lambda images: experiment.augment(images, noise))
-        for step, (inputs, targets) in enumerate(batches):
-            progress = ((epoch - 1) * steps + step) / (settings.epochs * steps)
+        for number, batch in enumerate(train.shuffled(batch_size, order, partial(experiment.augment, generator=noise))):
+            progress = ((epoch - 1) * steps + number) / (settings.epochs * steps)
             rate = experiment.set_rate(progress)
-            with experiment.device.autocast():
-                outputs = model(experiment.resize(inputs, progress))
-                loss = task.loss(outputs, targets)
-            scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
-            scaler.step(optimizer)
-            scaler.update()
-            optimizer.zero_grad(set_to_none=True)
-            seen += len(targets)
-            loss_sum += loss.detach() * len(targets)  # no .item() here: it would make a GPU wait
-            hits += task.hits(outputs.detach(), targets)
+            taken = step(batch, progress)
+            seen += len(batch)
+            gradients += taken.gradients
+            loss_sum += taken.loss_sum
+            hits += taken.hits
         mean_loss = float(loss_sum) / seen
-        if not math.isfinite(mean_loss):
-            raise DivergedError(
-                f"{experiment.recipe.name}: the training loss is {mean_loss} in epoch {epoch} of {settings.epochs}",
-                hint=f"a smaller --set optimizer.lr (now {experiment.base_rate:g}) or a longer schedule.warmup",
-            )
+        _require_finite(experiment, mean_loss, epoch)
+        set_training(optimizer, False)
+        settle_averages(experiment, train)
         seconds = perf_counter() - started
-        look = validation is not None and (epoch % settings.validate_every == 0 or epoch == settings.epochs)
+        looked = None
+        if validation is not None and (epoch % settings.validate_every == 0 or epoch == settings.epochs):
+            looked = score(experiment, validation)
+            experiment.looks.append(Look(epoch / settings.epochs, looked.loss))
         yield Epoch(
             epoch,
             settings.epochs,
             seconds,
             seen / seconds,
             rate,
+            gradients * batch_size / len(train),
             Score(mean_loss, float(hits) / seen),
-            score(experiment, validation) if look and validation is not None else None,
+            looked,
         )
+
+
+@torch.no_grad()
+def settle_averages(experiment: Experiment, train: Batches) -> None:
+    """Where norms saw other weights than those that are evaluated, let their running averages catch up.
+
+    So it is where an optimizer evaluates an average of its weights, and where it tries weights out along a line.
+
+    A few batches in training mode, as if they began now (precise batch norm: Wu & Johnson 2021, arXiv:2105.07576).
+    """
+    followers = [name for name, _ in experiment.model.named_buffers() if name.rpartition(".")[2].startswith("running_")]
+    if not followers or not (isinstance(experiment.optimizer, TwoSided) or needs_closure(experiment.optimizer)):
+        return
+    experiment.model.train()
+    always_the_same = torch.Generator().manual_seed(0)
+    batches = train.shuffled(experiment.batch_size(len(train)), always_the_same, lambda inputs: inputs)
+    for batch in islice(batches, SETTLING_BATCHES):
+        for inputs, _ in batch.pieces(experiment.piece_size(len(batch))):
+            with experiment.device.autocast():
+                experiment.model(inputs)
 
 
 @torch.inference_mode()
@@ -109,3 +136,12 @@ def score(experiment: Experiment, batches: Batches) -> Score:
     """Loss and accuracy over a split."""
     measured = experiment.task.measure(outputs_of(experiment, batches), batches.targets.cpu())
     return Score(measured["loss"], measured["accuracy"])
+
+
+def _require_finite(experiment: Experiment, loss: float, epoch: int) -> None:
+    if not math.isfinite(loss):
+        recipe = experiment.recipe
+        raise DivergedError(
+            f"{recipe.name}: the training loss is {loss} in epoch {epoch} of {recipe.train.epochs}",
+            hint=f"a smaller --set optimizer.lr (now {experiment.base_rate:g}) or a longer schedule.warmup",
+        )

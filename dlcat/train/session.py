@@ -15,9 +15,12 @@ from safetensors.torch import load_file, save
 
 from dlcat import run as runs
 from dlcat.errors import InvalidError
+from dlcat.optim.schedules import schedule as schedules
+from dlcat.optim.schedules import watches
 from dlcat.train import device as devices
 from dlcat.train import environment, experiment
 from dlcat.train.batches import Batches, InputStatistics, hold_out, resident, statistics, steps_per_epoch
+from dlcat.train.findings import findings
 from dlcat.train.loop import Epoch, fit, outputs_of
 
 if TYPE_CHECKING:
@@ -133,13 +136,15 @@ def train(
         "test_time_augment": recipe.train.test_time_augment,
         "epochs": len(epochs),
         "seconds": round(seconds, 3),
+        "gradient_passes": round(epochs[-1].gradient_passes, 3),
         "examples_per_second": round(median(epoch.examples_per_second for epoch in epochs), 1),
         "parameters": cost.parameters,
         "macs": cost.macs,
         "seed": recipe.train.seed,
         "classes": list(train_examples.classes),
         "split": dict(zip(("train", "validation", "test", "how"), (*counts, splits.how), strict=True)),
-        "learning_rates": _rates(built, steps_per_epoch(len(splits.train), recipe.train.batch_size)),
+        "learning_rates": _rates(built, steps_per_epoch(len(splits.train), built.batch_size(len(splits.train)))),
+        **findings(built, splits.test),
         "metrics": {"validation": {"accuracy": last.accuracy, "loss": last.loss} if last else None, "test": measured},
         "command": command,
         "finished": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -156,10 +161,15 @@ def split(recipe: Recipe, train_examples: Examples, test_examples: Examples, dev
     """
     settings = recipe.train
     chosen, held = hold_out(len(train_examples), settings.validation, settings.seed)
-    if len(chosen) < settings.batch_size:
+    if settings.batch_size != "full" and len(chosen) < settings.batch_size:
         raise InvalidError(
             f"{recipe.at(('train', 'batch_size'))}: expected at most {len(chosen)}, the examples left to train on, "
             f"found {settings.batch_size}"
+        )
+    if settings.validation and not len(held) and watches(schedules[recipe.schedule.name]):
+        raise InvalidError(
+            f"{recipe.at(('train', 'validation'))}: {settings.validation:g} of {len(train_examples)} examples is none, and "
+            f"schedule {recipe.schedule.name} goes by the validation split"
         )
     measured = statistics(np.asarray(train_examples.inputs)[chosen])
     return Splits(

@@ -86,6 +86,29 @@ def learning_rate(points: Sequence[Sequence[float]]) -> str:
         return svg(f"Line chart of the learning rate over {units.count(steps[-1])} steps{peak}.")
 
 
+def mixtures(layers: Sequence[Mapping[str, Any]]) -> str:
+    """What norms that mix statistics have learned, as SVG: a bar a layer, one column for means and one for variances.
+
+    `layers` have a name and, as `mean` and `variance`, the share of each statistic; the first layer is drawn on top.
+    """
+    rows = range(len(layers))
+    with _drawing("mixtures", width=6.0, height=1.3 + 0.16 * len(layers)) as (figure, svg):
+        for position, moment in enumerate(("mean", "variance")):
+            axes = figure.add_subplot(1, 2, position + 1)
+            left = [0.0] * len(layers)
+            for statistic, color in zip(layers[0][moment], (_FIRST, _SECOND, _LINE), strict=False):
+                shares = [layer[moment][statistic] for layer in layers]
+                axes.barh(rows, shares, left=left, height=0.8, color=color, label=statistic)
+                left = [start + share for start, share in zip(left, shares, strict=True)]
+            axes.set(title=moment, xlim=(0, 1), xticks=[0, 0.5, 1], xticklabels=["0", "50 %", "100 %"])
+            axes.set_yticks(
+                rows, [shortened(layer["name"], 22) for layer in layers] if position == 0 else [], fontsize=7
+            )
+            axes.invert_yaxis()
+        figure.legend(*axes.get_legend_handles_labels(), loc="outside lower center", ncols=3, frameon=False)
+        return svg(f"Bars of the statistics that {len(layers)} norms mix: {_mean_shares(layers)}.")
+
+
 def confusion(counts: Sequence[Sequence[int]], classes: Sequence[str]) -> str:
     """A confusion matrix as SVG: true classes down, predictions across; right cells blue, wrong ones red.
 
@@ -187,6 +210,15 @@ def _curve_description(metric: str, numbers: Sequence[int], train: Sequence[floa
         if math.isfinite(values[-1])
     )
     return f"Line chart of {metric} over {len(numbers)} epochs" + (f": {ends}." if ends else ".")
+
+
+def _mean_shares(layers: Sequence[Mapping[str, Any]]) -> str:
+    """'means 31 % instance, ...; variances ...', averaged over the layers."""
+    said = []
+    for moment in ("mean", "variance"):
+        shares = {name: sum(layer[moment][name] for layer in layers) / len(layers) for name in layers[0][moment]}
+        said.append(f"{moment}s " + ", ".join(f"{units.percent(share, 0)} {name}" for name, share in shares.items()))
+    return "; ".join(said)
 
 
 def _cell_colors(counts: Sequence[Sequence[int]]) -> Any:

@@ -80,7 +80,7 @@ def _content(run: Run) -> dict[str, Any]:
         "unfinished": None if outcome else _unfinished(epochs),
         "score": _score(test, outcome),
         "facts": list(_facts(outcome) if outcome else _facts_so_far(epochs, environment)),
-        "charts": list(_charts(epochs, outcome.get("learning_rates") or [])),
+        "charts": list(_charts(epochs, outcome.get("learning_rates") or [], outcome.get("mixtures") or [])),
         "metrics": _metrics(validation, test),
         "split": _split(outcome.get("split")),
         "confusion": _confusion(test.get("confusion"), classes),
@@ -145,7 +145,7 @@ def _facts(outcome: Mapping[str, Any]) -> Iterator[Fact]:
     yield _fact("dataset", (outcome.get("dataset") or {}).get("title"))
     yield _fact("finished", _moment(outcome.get("finished")))
     yield from (_fact(label, text) for label, text in evaluation(outcome))
-    yield _fact("training time", units.duration(outcome.get("seconds")), _epochs(outcome.get("epochs")))
+    yield _fact("training time", units.duration(outcome.get("seconds")), _length(outcome))
     yield _fact("speed", f"{units.count(outcome.get('examples_per_second'))} examples/s")
     yield _fact(
         "parameters",
@@ -155,6 +155,8 @@ def _facts(outcome: Mapping[str, Any]) -> Iterator[Fact]:
     yield _fact("device", outcome.get("device"), reasons.get("device"))
     yield _fact("precision", outcome.get("precision"), reasons.get("precision"))
     yield _fact("memory layout", outcome.get("layout"), reasons.get("layout"))
+    if outcome.get("convolutions"):
+        yield _fact("convolutions by", *_algorithms(outcome["convolutions"]))
 
 
 def _facts_so_far(epochs: Sequence[Mapping[str, Any]], environment: Mapping[str, Any]) -> Iterator[Fact]:
@@ -173,8 +175,21 @@ def _fact(label: str, value: Any, note: Any = "") -> Fact:
     return {"label": label, "value": units.UNKNOWN if value in (None, "") else str(value), "note": str(note or "")}
 
 
-def _epochs(number: int | None) -> str:
-    return "" if number is None else f"{units.count(number)} {'epoch' if number == 1 else 'epochs'}"
+def _algorithms(convolutions: Sequence[Mapping[str, Any]]) -> tuple[str, str]:
+    """What computed how many of the convolutions, and the largest error among those that are not torch's own."""
+    names = [" ".join(filter(None, (each["algorithm"], each["backend"]))) for each in convolutions]
+    counted = ", ".join(f"{name} ({names.count(name)})" for name in dict.fromkeys(names))
+    errors = [each["error"] for each in convolutions if each["error"] is not None]
+    return counted, f"off by at most {max(errors):.1e} of the largest value, gradients included" if errors else ""
+
+
+def _length(outcome: Mapping[str, Any]) -> str:
+    """How many epochs, and how many gradients of the whole training split where those are not as many."""
+    number, passes = outcome.get("epochs"), outcome.get("gradient_passes")
+    if number is None:
+        return ""
+    said = f"{units.count(number)} {'epoch' if number == 1 else 'epochs'}"
+    return said if passes is None or passes <= number else f"{said}, {units.decimal(passes)} gradients of all examples"
 
 
 def _moment(text: str | None) -> str:
@@ -186,7 +201,9 @@ def _moment(text: str | None) -> str:
     return f"{moment.day} {moment:%B %Y, %H:%M %Z}".rstrip()
 
 
-def _charts(epochs: Sequence[Mapping[str, Any]], rates: Sequence[Sequence[float]]) -> Iterator[dict[str, Any]]:
+def _charts(
+    epochs: Sequence[Mapping[str, Any]], rates: Sequence[Sequence[float]], mixtures: Sequence[Mapping[str, Any]]
+) -> Iterator[dict[str, Any]]:
     from markupsafe import Markup
 
     # Only our own drawing becomes markup; every word of it was escaped when it was drawn.
@@ -195,6 +212,8 @@ def _charts(epochs: Sequence[Mapping[str, Any]], rates: Sequence[Sequence[float]
         yield {"title": f"{name} per epoch", "svg": Markup(charts.curves(epochs, name))}
     if rates:
         yield {"title": "learning rate per step", "svg": Markup(charts.learning_rate(rates))}
+    if mixtures:
+        yield {"title": "statistics that the norms mix", "svg": Markup(charts.mixtures(mixtures))}
 
 
 def _metrics(validation: Mapping[str, Any], test: Mapping[str, Any]) -> list[Fact]:

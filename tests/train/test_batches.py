@@ -80,8 +80,9 @@ def test_training_inputs_have_mean_zero_and_deviation_one() -> None:
 @settings(max_examples=60)
 def test_an_epoch_shows_every_example_at_most_once_and_drops_less_than_a_batch(count: int, batch_size: int) -> None:
     seen = []
-    for images, targets in _numbered(count).shuffled(batch_size, torch.Generator().manual_seed(0), _unchanged):
-        assert len(images) == min(batch_size, count)
+    for batch in _numbered(count).shuffled(batch_size, torch.Generator().manual_seed(0), _unchanged):
+        images, targets = (torch.cat(parts) for parts in zip(*batch.pieces(7), strict=True))
+        assert len(images) == len(batch) == min(batch_size, count)
         assert torch.equal(images.flatten() * 7, targets.float())  # pictures keep their labels
         seen += images.flatten().int().tolist()
     assert len(set(seen)) == len(seen) == steps_per_epoch(count, batch_size) * min(batch_size, count)
@@ -89,12 +90,27 @@ def test_an_epoch_shows_every_example_at_most_once_and_drops_less_than_a_batch(c
     assert count - len(seen) < batch_size
 
 
+@given(count=st.integers(1, 50), size=st.integers(1, 60))
+def test_pieces_are_the_batch_in_its_order_and_no_larger_than_asked(count: int, size: int) -> None:
+    (batch,) = _numbered(count).shuffled(count, torch.Generator().manual_seed(3), _unchanged)
+    (whole,), pieces = list(batch.pieces(count)), list(batch.pieces(size))
+    assert [len(inputs) for inputs, _ in pieces] == [min(size, count - start) for start in range(0, count, size)]
+    assert torch.equal(torch.cat([inputs for inputs, _ in pieces]), whole[0])
+    assert torch.equal(torch.cat([targets for _, targets in pieces]), whole[1])
+
+
 def test_the_order_follows_from_the_generator_and_changes_every_epoch() -> None:
     def epochs(seed: int) -> list[list[int]]:
         generator = torch.Generator().manual_seed(seed)
         batches = _numbered(40)
         return [
-            torch.cat([targets for _, targets in batches.shuffled(8, generator, _unchanged)]).tolist() for _ in range(2)
+            [
+                number
+                for batch in batches.shuffled(8, generator, _unchanged)
+                for _, targets in batch.pieces(len(batch))
+                for number in targets.tolist()
+            ]
+            for _ in range(2)
         ]
 
     assert epochs(1) == epochs(1)

@@ -8,7 +8,8 @@ import pytest
 import torch
 
 from dlcat.errors import InvalidError
-from dlcat.recipe import Recipe
+from dlcat.layers.algorithms.network import used
+from dlcat.recipe import PARTS, Recipe
 from dlcat.registry import Choice
 from dlcat.train import device as devices
 from dlcat.train import experiment
@@ -38,14 +39,14 @@ def test_every_name_that_a_recipe_may_hold_is_looked_up(place: Workspace) -> Non
     raw = {
         "dataset": "nope",
         "task": wrong,
-        "model": {**wrong, "conv": wrong, "norm": wrong, "activation": wrong},
+        "model": {**wrong, **dict.fromkeys(PARTS, wrong)},
         "augment": [wrong],
         "optimizer": wrong,
         "schedule": wrong,
     }
     places = [where for where, _ in experiment.check(place.catalog, raw)]
     choices = [("task",), ("model",), ("optimizer",), ("schedule",), ("augment", 0)]
-    choices += [("model", part) for part in ("conv", "norm", "activation")]
+    choices += [("model", part) for part in PARTS]
     assert sorted(map(str, places)) == sorted(map(str, [("dataset",), *[(*where, "name") for where in choices]]))
     assert len(choices) == len(FAMILIES)
 
@@ -60,7 +61,7 @@ def test_resolving_writes_every_option_out_and_changes_nothing_twice(place: Work
     resolved = experiment.resolve(recipe)
     assert experiment.resolve(resolved) == resolved
     pairs = [(FAMILIES["optimizer"], resolved.optimizer), (FAMILIES["schedule"], resolved.schedule)]
-    pairs += [(FAMILIES[part], getattr(resolved.model, part)) for part in ("conv", "norm", "activation")]
+    pairs += [(FAMILIES[part], getattr(resolved.model, part)) for part in PARTS]
     pairs += [(FAMILIES["model"], Choice(name=resolved.model.name, options=resolved.model.options))]
     for family, choice in pairs:
         assert choice.options.keys() == family.options(choice.name).keys()
@@ -74,6 +75,26 @@ def test_the_seed_decides_the_first_weights(build: Callable[..., Experiment]) ->
     second, other = _weights(build()), _weights(build("train.seed=1"))
     assert all(map(torch.equal, first, second))
     assert not all(map(torch.equal, first, other))
+
+
+def test_an_algorithm_computes_every_convolution_and_leaves_names_and_first_weights(
+    build: Callable[..., Experiment],
+) -> None:
+    plain, other = build().model, build("model.algorithm=im2col").model
+    assert [name for name, _ in other.named_parameters()] == [name for name, _ in plain.named_parameters()]
+    inputs = torch.rand(4, 1, 8, 8)
+    assert {one.algorithm for one in used(other, inputs)} == {"im2col"}
+    torch.testing.assert_close(other.eval()(inputs), plain.eval()(inputs))
+
+
+def test_an_algorithm_that_cannot_is_the_recipes_fault_and_the_way_out_works(build: Callable[..., Experiment]) -> None:
+    change = "model={name: lenet}", "model.algorithm=winograd"
+    with pytest.raises(
+        InvalidError, match=r"model\.algorithm: winograd cannot compute layer .*5 x 5.*otherwise: native"
+    ):
+        build(*change)
+    left = build(*change, "model.algorithm.otherwise=native").model
+    assert "native" in {one.algorithm for one in used(left, torch.rand(2, 1, 8, 8))}
 
 
 def test_a_schedule_moves_every_group_from_its_own_rate(build: Callable[..., Experiment]) -> None:

@@ -239,3 +239,22 @@ def test_weights_of_another_network_are_refused(copied: Run, place: Workspace) -
     save_file(weights, copied.weights_path)
     with pytest.raises(InvalidError, match="not the weights of"):
         session.restore(place.recipe(str(copied.recipe_path)), copied, "cpu")
+
+
+def test_the_result_says_what_computed_each_convolution_and_how_exactly(fit: Fit) -> None:
+    told = fit("model.algorithm={name: winograd, otherwise: native}")[-1].result["convolutions"]
+    assert [each["algorithm"] for each in told] == ["winograd 4", "winograd 4"]  # lenet on digits: two of 3 x 3
+    assert all(0 < each["error"] < 1e-4 for each in told)
+    plain = fit()[-1].result["convolutions"]
+    assert [(each["algorithm"], each["error"]) for each in plain] == [("native", None)] * 2
+    assert [each["layer"] for each in plain] == [each["layer"] for each in told]
+
+
+def test_the_result_says_what_switchable_norms_mix(fit: Fit) -> None:
+    told = fit("model.norm=switchable")[-1].result["mixtures"]
+    assert len(told) >= 2
+    for each in told:
+        for moment in ("mean", "variance"):
+            assert list(each[moment]) == ["instance", "layer", "batch"]
+            assert sum(each[moment].values()) == pytest.approx(1)
+    assert fit()[-1].result["mixtures"] == []

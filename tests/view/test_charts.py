@@ -15,6 +15,16 @@ from dlcat.view.page import shortened
 SVG = "{http://www.w3.org/2000/svg}"
 
 
+MIXTURES = [
+    {
+        "name": f"stages.{number}.norm",
+        "mean": {"instance": 0.2, "layer": 0.3, "batch": 0.5},
+        "variance": {"instance": 0.1, "layer": number / 10, "batch": 0.9 - number / 10},
+    }
+    for number in range(8)
+]
+
+
 def drawings(fabricate: Any) -> dict[str, str]:
     epochs = [fabricate.epoch(number) for number in range(1, 13)]
     return {
@@ -22,6 +32,7 @@ def drawings(fabricate: Any) -> dict[str, str]:
         "accuracy": charts.curves(epochs, "accuracy"),
         "rate": charts.learning_rate([(0, 0.1), (50, 0.05), (100, 0.0)]),
         "confusion": charts.confusion(fabricate.confusion(10), fabricate.DIGITS),
+        "mixtures": charts.mixtures(MIXTURES),
     }
 
 
@@ -29,7 +40,7 @@ def words(svg: str) -> list[str]:
     return [text.text or "" for text in ET.fromstring(svg).iter(f"{SVG}text")]
 
 
-@pytest.mark.parametrize("name", ["loss", "accuracy", "rate", "confusion"])
+@pytest.mark.parametrize("name", ["loss", "accuracy", "rate", "confusion", "mixtures"])
 def test_a_chart_is_described_and_follows_the_colours_of_the_page(fabricate: Any, name: str) -> None:
     svg = drawings(fabricate)[name]
     root = ET.fromstring(svg)
@@ -108,3 +119,11 @@ def test_colours_are_blue_where_right_and_red_where_wrong() -> None:
 def test_class_names_are_text_whatever_they_hold(name: str) -> None:
     shown = words(charts.confusion([[1, 0], [0, 1]], [name, "x"]))
     assert shortened(name, 14) in shown
+
+
+def test_mixtures_name_every_norm_and_every_statistic() -> None:
+    said = words(charts.mixtures(MIXTURES))
+    assert {"mean", "variance", "instance", "layer", "batch"} <= set(said)
+    assert [layer["name"] for layer in MIXTURES] == [text for text in said if text.startswith("stages.")]
+    description = ET.fromstring(charts.mixtures(MIXTURES)).attrib["aria-label"]
+    assert "means 20 % instance, 30 % layer, 50 % batch; variances 10 % instance, 35 % layer, 55 % batch" in description

@@ -1,0 +1,82 @@
+"""What a trained network tells about itself, for the run's result: what computed its convolutions, what its norms mix."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor, nn
+
+from dlcat.layers.algorithms.accuracy import errors
+from dlcat.layers.algorithms.network import used
+from dlcat.layers.norms import Mixing
+
+if TYPE_CHECKING:
+    from torch.utils.hooks import RemovableHandle
+
+    from dlcat.train.batches import Batches
+    from dlcat.train.experiment import Experiment
+
+EXAMPLES = 8
+"""So many say what computes a layer, and how exactly."""
+
+
+def findings(built: Experiment, test: Batches) -> dict[str, Any]:
+    """`convolutions`: by what each was computed, and how far it is off; `mixtures`: the shares of a norm's statistics."""
+    return {"convolutions": convolutions(built, test), "mixtures": mixtures(built.model)}
+
+
+def convolutions(built: Experiment, test: Batches) -> list[dict[str, Any]]:
+    """Layer, algorithm and back end of every convolution for a batch of the run's size; and how far it is off.
+
+    `error` is the largest of outputs and both gradients to float64, as a share of the largest value, on some examples; None
+    where the algorithm is torch's own.
+    """
+    size = built.piece_size(built.batch_size(len(test)))
+    inputs, _ = next(test.in_order(size))
+    with built.device.autocast():
+        found = used(built.model, inputs)
+    seen = _layer_inputs(built, inputs[:EXAMPLES])
+    layers = dict(built.model.named_modules())
+    return [
+        {
+            "layer": each.layer,
+            "algorithm": each.algorithm,
+            "backend": each.backend,
+            "error": None if each.algorithm == "native" else errors(layers[each.layer], seen[each.layer]).largest,
+        }
+        for each in found
+    ]
+
+
+def mixtures(model: nn.Module) -> list[dict[str, Any]]:
+    """Of each norm that mixes statistics (`switchable`), the shares in its mean and in its variance."""
+    found = []
+    for name, module in model.named_modules():
+        if isinstance(module, Mixing):
+            mean, variance = module.mixture()
+            found.append({"name": name, "mean": mean, "variance": variance})
+    return found
+
+
+def _layer_inputs(built: Experiment, inputs: Tensor) -> dict[str, Tensor]:
+    """What every convolution is given for such inputs, in evaluation."""
+    seen: dict[str, Tensor] = {}
+
+    def note(name: str, _: nn.Module, given: tuple[Tensor, ...]) -> None:
+        seen[name] = given[0]
+
+    handles: list[RemovableHandle] = [
+        module.register_forward_pre_hook(partial(note, name))
+        for name, module in built.model.named_modules()
+        if isinstance(module, nn.Conv1d | nn.Conv2d)
+    ]
+    try:
+        built.model.eval()
+        with torch.no_grad():
+            built.model(inputs)
+    finally:
+        for handle in handles:
+            handle.remove()
+    return seen

@@ -1,0 +1,118 @@
+"""One step of training: the loss of a batch, whose examples may pass in pieces, and the optimizer's move."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING
+
+import torch
+
+from dlcat.optim.closure import Closure, needs_closure
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from torch import Tensor
+
+    from dlcat.train.batches import Batch
+    from dlcat.train.experiment import Experiment
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """What one step saw; tensors stay on the device, for a GPU that has to answer waits."""
+
+    loss_sum: Tensor
+    """Of all examples, with the weights as they were before the step."""
+    hits: Tensor
+    """How many examples were answered rightly then."""
+    gradients: int
+    """How many gradients of the batch the step took; a product with the Hessian counts as three."""
+
+
+def stepper(experiment: Experiment, noise: torch.Generator) -> Callable[[Batch, float], Taken]:
+    """How the experiment's optimizer makes a step with a batch, at a share of the run.
+
+    Args:
+        experiment: its model is trained in place.
+        noise: what augmentation draws from; where a step asks for the loss again, it draws the same again.
+    """
+    if needs_closure(experiment.optimizer):
+        return partial(_search, experiment, noise)
+    # Only fp16 underflows; for every other precision the scaler passes everything through.
+    scaler = torch.amp.GradScaler(experiment.device.device.type, enabled=experiment.device.precision == "fp16")
+    return partial(_follow, experiment, scaler)
+
+
+def _follow(experiment: Experiment, scaler: torch.amp.GradScaler, batch: Batch, progress: float) -> Taken:
+    """Take the gradient once, and let the optimizer follow it."""
+    seen = _Seen()
+    for loss, hits, count in _losses(experiment, batch, progress):
+        scaler.scale(loss * (count / len(batch))).backward()  # type: ignore[no-untyped-call]
+        seen.add(loss, hits, count)
+    scaler.step(experiment.optimizer)
+    scaler.update()
+    experiment.optimizer.zero_grad(set_to_none=True)
+    return Taken(seen.loss_sum, seen.hits, 1)
+
+
+def _search(experiment: Experiment, noise: torch.Generator, batch: Batch, progress: float) -> Taken:
+    """Let the optimizer ask for the loss of the batch, with the same augmentation and dropout each time."""
+    optimizer, seen = experiment.optimizer, _Seen()
+    rewind = _rewinder(noise, experiment.device.device)
+    first = True
+
+    def addends() -> Iterator[Tensor]:
+        nonlocal first
+        is_first, first = first, False
+        rewind()
+        for loss, hits, count in _losses(experiment, batch, progress):
+            if is_first:
+                seen.add(loss, hits, count)
+            yield loss * (count / len(batch))
+
+    before = optimizer.gradient_evaluations  # type: ignore[attr-defined]
+    optimizer.step(Closure(partial(optimizer.zero_grad, set_to_none=True), addends))  # type: ignore[arg-type]
+    optimizer.zero_grad(set_to_none=True)
+    return Taken(seen.loss_sum, seen.hits, optimizer.gradient_evaluations - before)  # type: ignore[attr-defined]
+
+
+class _Seen:
+    """What the pieces of a batch add up to."""
+
+    loss_sum: Tensor
+    hits: Tensor
+
+    def __init__(self) -> None:
+        self._empty = True
+
+    def add(self, loss: Tensor, hits: Tensor, count: int) -> None:
+        """Add a piece's mean loss and hits; no .item() here: it would make a GPU wait."""
+        loss_sum = loss.detach() * count
+        self.loss_sum = loss_sum if self._empty else self.loss_sum + loss_sum
+        self.hits = hits if self._empty else self.hits + hits
+        self._empty = False
+
+
+def _losses(experiment: Experiment, batch: Batch, progress: float) -> Iterator[tuple[Tensor, Tensor, int]]:
+    """Mean loss, hits and count of every piece of the batch, each made when it is asked for."""
+    for inputs, targets in batch.pieces(experiment.piece_size(len(batch))):
+        with experiment.device.autocast():
+            outputs = experiment.model(experiment.resize(inputs, progress))
+            loss = experiment.task.loss(outputs, targets)
+        yield loss, experiment.task.hits(outputs.detach(), targets), len(targets)
+
+
+def _rewinder(noise: torch.Generator, device: torch.device) -> Callable[[], None]:
+    """Sets all that is random in a step back to what it is now."""
+    drawn, chance = noise.get_state(), torch.get_rng_state()
+    on_device = torch.cuda.get_rng_state(device) if device.type == "cuda" else None
+
+    def rewind() -> None:
+        noise.set_state(drawn)
+        torch.set_rng_state(chance)
+        if on_device is not None:
+            torch.cuda.set_rng_state(on_device, device)
+
+    return rewind
