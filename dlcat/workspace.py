@@ -5,7 +5,7 @@ The commands, the Python API and the browser are three faces of this. Nothing he
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +15,8 @@ from dlcat.errors import InvalidError, UsageError
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+    from torch import nn
 
     from dlcat.catalog import Catalog, Dataset
     from dlcat.cost import Cost
@@ -210,16 +212,41 @@ class Workspace:
     def cost(self, recipe: Recipe) -> Cost:
         """What the recipe's network costs on its dataset's examples, without data.
 
+        Memory is that of the examples that pass through at a time, in the precision that `auto` means on this machine.
+        Convolutions are counted by their formula, whatever algorithm computes them.
+
         Raises:
-            InvalidError: the dataset's examples differ in shape, it has no classes, or the recipe's parts do not fit it.
+            InvalidError: the dataset's examples differ in shape, it has no classes, the recipe's parts do not fit it, or
+                there are too few examples at a time to train on.
         """
         from dlcat.cost import cost
+        from dlcat.registry import Choice
         from dlcat.tasks import task
-        from dlcat.train import experiment
+        from dlcat.train import device, experiment
 
-        shape, classes = self._shape(recipe), self._classes(recipe)
+        shape, classes, settings = self._shape(recipe), self._classes(recipe), recipe.train
         outputs = task.bind(recipe.task)(classes).outputs
-        return cost(lambda: experiment.build_model(recipe, shape, outputs), shape)
+        batch_size = experiment.FULL_PIECE if settings.batch_size == "full" else settings.batch_size
+        precision: str = settings.precision
+        if precision == "auto":
+            precision = device.choose("auto", "auto", settings.layout, recipe.model.norm.name).precision
+        model = replace(recipe.model, algorithm=Choice(name="native"))
+
+        def build() -> nn.Module:
+            fitting = experiment.build_model(recipe, shape, outputs)  # refuses what the algorithm cannot compute
+            if recipe.model.algorithm == model.algorithm:
+                return fitting
+            return experiment.build_model(replace(recipe, model=model), shape, outputs)
+
+        try:
+            return cost(
+                build,
+                shape,
+                batch_size=settings.micro_batch_size or batch_size,
+                precision=precision,
+            )
+        except ValueError as error:
+            raise InvalidError(f"{recipe.at(('train', 'batch_size'))}: {error}") from error
 
     def _shape(self, recipe: Recipe) -> tuple[int, ...]:
         shape = self.catalog[recipe.dataset].sample.shape

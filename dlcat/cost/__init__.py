@@ -1,72 +1,168 @@
-"""What a network costs: parameters and multiply-accumulates, counted on the meta device without data or memory."""
+"""What a network costs: parameters, multiply-accumulates, memory and sight, on the meta device without data or memory."""
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from dataclasses import dataclass
+from math import ceil
 from typing import TYPE_CHECKING
 
 import torch
-from torch.utils.flop_counter import FlopCounterMode
+
+from dlcat.cost.memory import Autocast, evaluation_peak
+from dlcat.cost.meta import without_compiler
+from dlcat.cost.trace import Call, trace
+from dlcat.layers.convs import Chain
+from dlcat.layers.standardized import StandardizedConvolution
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from torch import nn
 
+_LOWER = {"bf16": torch.bfloat16, "fp16": torch.float16}
+
 
 @dataclass(frozen=True, slots=True)
 class LayerCost:
-    """One layer of a network."""
+    """One call of a layer; or what a module with layers of its own computes beside them."""
 
     name: str
     kind: str
     output_shape: tuple[int, ...]
     """Of one example."""
     parameters: int
+    """Learned numbers; those of a layer that is called again are counted the first time."""
     macs: int
+    """Multiply-accumulates of one forward pass of one example."""
+    backward_macs: int
+    """Those of its backward pass: twice as many, or as many where the layer's input needs no gradient."""
+    kept_bytes: int
+    """What it adds to the batch's activations that are kept from the forward pass to the backward pass."""
+    receptive_field: tuple[int, ...]
+    """How many positions of the input one of its output depends on, along each axis; statistics of norms aside."""
+    jump: tuple[float, ...]
+    """How many positions of the input lie between two neighbours of its output; 0 where all depend on the same."""
+    block: str
+    """The name of the convolution whose step it is, where one has several; else its own."""
 
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """A network's cost for one example."""
+    """What a network costs."""
 
     parameters: int
     """Learned numbers."""
     macs: int
-    """Multiply-accumulates of one forward pass; convolutions and matrix products count, elementwise work does not."""
+    """Multiply-accumulates of one forward pass of one example; convolutions and matrix products count, elementwise work
+    does not."""
     layers: tuple[LayerCost, ...]
-    """In the order in which they run; only those with parameters."""
+    """In the order in which they run; those that have parameters, multiply, keep memory or change the shape."""
+    backward_macs: int
+    """Multiply-accumulates of one backward pass of one example."""
+    batch_size: int
+    """Examples that the memory is told for."""
+    precision: str
+    """The numbers that the memory is told for: fp32, bf16 or fp16."""
+    kept_bytes: int
+    """Activations of a batch that are kept from the forward pass to the backward pass; its inputs are among them."""
+    evaluation_peak_bytes: int
+    """The most that activations of a batch take at any time of an evaluation."""
 
 
-def cost(build: Callable[[], nn.Module], input_shape: tuple[int, ...]) -> Cost:
-    """The cost of the network that `build` makes, for one example of `input_shape` (C, H, W)."""
-    with torch.device("meta"):
-        network = build().eval()
-        example = torch.empty(1, *input_shape)
-    layers: list[LayerCost] = []
-    leaves = {module: name for name, module in network.named_modules() if not list(module.children())}
-    hooks = [leaf.register_forward_hook(_recorder(name, layers)) for leaf, name in leaves.items() if _size(leaf)]
-    with FlopCounterMode(display=False) as counter, torch.no_grad():
-        network(example)
-    for hook in hooks:
-        hook.remove()
-    by_module = {str(key): sum(found.values()) // 2 for key, found in counter.get_flop_counts().items()}
-    root = type(network).__name__
-    counted = tuple(
-        LayerCost(
-            layer.name, layer.kind, layer.output_shape, layer.parameters, by_module.get(f"{root}.{layer.name}", 0)
-        )
-        for layer in layers
+def cost(
+    build: Callable[[], nn.Module],
+    input_shape: tuple[int, ...],
+    *,
+    batch_size: int = 2,
+    precision: str = "fp32",
+) -> Cost:
+    """The cost of the network that `build` makes.
+
+    Args:
+        build: makes the network; called once, with the meta device as torch's default.
+        input_shape: of one example: (C, H, W) or (C, T).
+        batch_size: what memory is told for. Two are the fewest that batch normalization trains on.
+        precision: fp32, bf16 or fp16, which memory is told for; below fp32, as autocast on a processor casts.
+
+    Raises:
+        ValueError: the network cannot be trained on such a batch: batch normalization on a single number per channel.
+    """
+    with without_compiler():
+        with torch.device("meta"):
+            network = build()
+            batch = torch.empty(batch_size, *input_shape)
+        with _casting(precision):
+            calls = trace(network.train(), batch)
+        with _casting(precision):
+            peak_bytes = evaluation_peak(network.eval(), batch)
+    layers = _layers(network, calls, batch_size)
+    return Cost(
+        parameters=_size(network),
+        macs=sum(layer.macs for layer in layers),
+        layers=layers,
+        backward_macs=sum(layer.backward_macs for layer in layers),
+        batch_size=batch_size,
+        precision=precision,
+        kept_bytes=sum(layer.kept_bytes for layer in layers),
+        evaluation_peak_bytes=peak_bytes,
     )
-    return Cost(_size(network), counter.get_total_flops() // 2, counted)
 
 
-def _recorder(name: str, layers: list[LayerCost]) -> Callable[..., None]:
-    def record(module: nn.Module, _: object, output: torch.Tensor) -> None:
-        layers.append(LayerCost(name, type(module).__name__, tuple(output.shape[1:]), _size(module), 0))
+def _casting(precision: str) -> Autocast | nullcontext[None]:
+    return Autocast(_LOWER[precision]) if precision in _LOWER else nullcontext()
 
-    return record
+
+def _layers(network: nn.Module, calls: list[Call], batch_size: int) -> tuple[LayerCost, ...]:
+    blocks = _blocks(network)
+    seen: set[nn.Module] = set()
+    layers = []
+    for call in calls:
+        parameters = 0 if call.module in seen else _own_size(call.module)
+        seen.add(call.module)
+        if _is_worth_a_line(call, parameters):
+            layers.append(_layer(call, parameters, batch_size, blocks.get(call.name, call.name)))
+    return tuple(layers)
+
+
+def _layer(call: Call, parameters: int, batch_size: int, block: str) -> LayerCost:
+    sights = call.sees or ()
+    return LayerCost(
+        name=call.name,
+        kind=type(call.module).__name__,
+        output_shape=() if call.output is None else tuple(call.output.shape[1:]),
+        parameters=parameters,
+        macs=call.macs // batch_size,
+        backward_macs=call.backward_macs // batch_size,
+        kept_bytes=call.kept_bytes,
+        receptive_field=tuple(ceil(sight.size) for sight in sights),
+        jump=tuple(float(sight.jump) for sight in sights),
+        block=block,
+    )
+
+
+def _is_worth_a_line(call: Call, parameters: int) -> bool:
+    if parameters or call.macs or call.kept_bytes:
+        return True
+    return (
+        call.is_leaf and call.inputs is not None and call.output is not None and call.inputs.shape != call.output.shape
+    )
+
+
+def _blocks(network: nn.Module) -> dict[str, str]:
+    """The name of the outermost convolution of several modules that each is in, by the modules' names."""
+    found: dict[str, str] = {}
+    for name, module in network.named_modules():
+        if isinstance(module, Chain | StandardizedConvolution):
+            for inner, _ in module.named_modules(prefix=name):
+                found.setdefault(inner, name)
+    return found
 
 
 def _size(module: nn.Module) -> int:
     return sum(parameter.numel() for parameter in module.parameters())
+
+
+def _own_size(module: nn.Module) -> int:
+    """Without those of modules inside, which have calls of their own."""
+    return sum(parameter.numel() for parameter in module.parameters(recurse=False))
