@@ -1,0 +1,1 @@
+"""What parts cost on this machine: convolutions, normalizations and optimizers measured side by side, in turns."""
