@@ -28,6 +28,10 @@ TRAINED_EPOCHS = 8
 NOBODY = 65534
 """The user who owns nothing."""
 
+# Several processes of tests share the cores: each takes one, else their threads wait for each other.
+if "PYTEST_XDIST_WORKER" in os.environ:
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 # Where the tests run in the background of a script, Ctrl-C is ignored, and every process they start would inherit that.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)

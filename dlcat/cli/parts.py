@@ -1,4 +1,4 @@
-"""Parts commands: recipes, options, cost."""
+"""Parts commands: recipes and options."""
 
 from pathlib import Path
 from typing import Annotated, Any
@@ -85,11 +85,12 @@ def options(
 ) -> None:
     """List what a recipe can choose from, with every option and its default."""
     from dlcat.errors import UsageError, nearest
+    from dlcat.layers.upsamples import upsample
     from dlcat.readers import reader
     from dlcat.train.experiment import FAMILIES
     from dlcat.view import parts
 
-    families = {**FAMILIES, "reader": reader}
+    families = {**FAMILIES, "upsample": upsample, "reader": reader}
     if family is not None and family not in families:
         raise UsageError(f"no family named {family!r}", hint=nearest(family, families))
     found = [
@@ -97,6 +98,7 @@ def options(
             "family": noun,
             "name": name,
             "description": members.describe(name),
+            "paper": members.paper(name),
             "options": {option.name: _default(option) for option in members.options(name).values()},
         }
         for noun, members in families.items()
@@ -110,30 +112,6 @@ def options(
     out.text(parts.options(found, out.console()))
     for text in broken:
         out.warning(text)
-
-
-@app.command(rich_help_panel=PARTS)
-def cost(
-    names: Annotated[list[str], typer.Argument(metavar="RECIPE...", help="Recipes by path or name.")],
-    layers: Annotated[bool, typer.Option("--layers", help="Show every layer.")] = False,
-    set_: Overrides = None,
-    json: Json = False,
-    catalog: Catalogs = None,
-) -> None:
-    """Say what a recipe's network costs: parameters and multiply-accumulates, without data."""
-    from dataclasses import asdict
-
-    from dlcat.view import parts
-
-    place = out.workspace(catalog, None)
-    recipes = [place.recipe(name, tuple(set_ or ())) for name in names]
-    found = [
-        {"recipe": recipe.name, "model": recipe.plain()["model"], **asdict(place.cost(recipe))} for recipe in recipes
-    ]
-    if json:
-        out.document({"costs": found})
-    else:
-        out.text(parts.costs(found, layers=layers, console=out.console()))
 
 
 def _default(option: Any) -> Any:

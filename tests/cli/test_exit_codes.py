@@ -89,7 +89,7 @@ INVALID: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "option": (("recipes", "show", "digits_quickstart", "--set", "model.depht=3"), ("no option 'depht'",)),
     "contradiction": (
         ("train", "digits_quickstart", "--dry-run", "--set", "train.batch_size=1", "--set", "model.norm=batch"),
-        ("batch norm needs more than one example",),
+        ("norm batch needs more than one example",),
     ),
     "too large a batch": (
         ("train", "digits_quickstart", "--set", "train.batch_size=100000"),
