@@ -66,6 +66,7 @@ def side_by_side(convolution: nn.Module, copies: int) -> nn.Module:
     if type(convolution) not in _CONVOLUTIONS or not isinstance(convolution, _CONVOLUTIONS):
         raise ValueError(f"{type(convolution).__name__} has no form for several groups")
     kind: Callable[..., nn.Module] = type(convolution)
+    own = {"output_padding": convolution.output_padding} if convolution.transposed else {}
     return kind(
         copies * convolution.in_channels,
         copies * convolution.out_channels,
@@ -75,4 +76,6 @@ def side_by_side(convolution: nn.Module, copies: int) -> nn.Module:
         dilation=convolution.dilation,
         groups=copies * convolution.groups,
         bias=convolution.bias is not None,
+        padding_mode=convolution.padding_mode,
+        **own,
     )

@@ -103,8 +103,8 @@ class Batch:
         return len(self.positions)
 
     def pieces(self, size: int) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
-        """Inputs and targets, at most `size` examples at a time."""
-        for positions in self.positions.split(size):  # type: ignore[no-untyped-call]
+        """Inputs and targets in pieces of at most `size` examples, as even as can be: a norm may need more than one."""
+        for positions in self.positions.tensor_split(pieces_of(len(self), size)):
             inputs = self.augment(self.split.inputs[positions])
             yield self.split.numbers(inputs), self.split.targets[positions]
 
@@ -117,6 +117,11 @@ def resident(
     inputs = torch.from_numpy(np.array(examples.inputs[chosen]))
     targets = torch.from_numpy(np.array(examples.targets[chosen]))
     return Batches(inputs.to(device.device), targets.to(device.device), device, statistics)
+
+
+def pieces_of(examples: int, size: int) -> int:
+    """In how many pieces of at most `size` so many examples pass."""
+    return -(-examples // size)
 
 
 def steps_per_epoch(examples: int, batch_size: int) -> int:

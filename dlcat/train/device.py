@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from dlcat.recipe import Layout, Precision
 
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
-POSITIONWISE_NORMS = frozenset({"group", "layer", "instance"})
+POSITIONWISE_NORMS = frozenset({"group", "layer", "instance", "weight_standardization"})
 """Norms that average over positions of one example; torch computes them faster on contiguous images."""
 
 
@@ -51,7 +51,7 @@ class Device:
         return images.to(self.device)
 
 
-def choose(device: str, precision: Precision, layout: Layout, norm: str) -> Device:
+def choose(device: str, precision: Precision, layout: Layout, norm: str, *, searches: bool = False) -> Device:
     """What `auto` means on this machine.
 
     Args:
@@ -59,12 +59,13 @@ def choose(device: str, precision: Precision, layout: Layout, norm: str) -> Devi
         precision: as in the recipe.
         layout: as in the recipe.
         norm: the name of the norm, which decides the faster layout.
+        searches: whether losses are compared along a line, which takes more digits than bf16 has.
 
     Raises:
         UsageError: the device is not there, or cannot compute in that precision.
     """
     found = _device(device)
-    chosen, why = _precision(found, precision)
+    chosen, why = _precision(found, precision, searches)
     order, why_order = _layout(layout, norm)
     return Device(found, chosen, order, {"precision": why, "layout": why_order})
 
@@ -109,11 +110,13 @@ def _device(wanted: str) -> torch.device:
     return device
 
 
-def _precision(device: torch.device, wanted: Precision) -> tuple[str, str]:
+def _precision(device: torch.device, wanted: Precision, searches: bool) -> tuple[str, str]:
     if wanted == "fp16" and device.type == "cpu":
         raise UsageError("train.precision: fp16 needs a GPU", hint="use bf16, fp32 or auto")
     if wanted != "auto":
         return wanted, "set by the recipe"
+    if searches:
+        return "fp32", "the optimizer compares losses along a line"
     if device.type == "cuda":
         if torch.cuda.is_bf16_supported(including_emulation=False):
             return "bf16", "the GPU has bf16 units"

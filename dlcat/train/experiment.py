@@ -7,6 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import torch
+from torch import nn
 
 from dlcat.errors import InvalidError, nearest
 from dlcat.layers.activations import activation
@@ -25,15 +26,16 @@ from dlcat.registry import Choice, Family
 from dlcat.tasks import task as tasks
 from dlcat.train.augment import augmentation as augmentations
 from dlcat.train.augment import shrink
+from dlcat.train.batches import pieces_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from torch import Tensor, nn
+    from torch import Tensor
 
     from dlcat.catalog import Catalog
     from dlcat.document import Where
-    from dlcat.recipe import Recipe
+    from dlcat.recipe import Recipe, Train
     from dlcat.schema import Fault
     from dlcat.tasks import Task
     from dlcat.train.device import Device
@@ -175,10 +177,10 @@ def build(recipe: Recipe, *, input_shape: tuple[int, ...], classes: Sequence[str
     task = tasks.bind(recipe.task)(classes)
     model = device.place_model(build_model(recipe, input_shape, task.outputs))
     built = _fitting(recipe, ("optimizer",), partial(optimizers.bind(recipe.optimizer), model))
-    if needs_closure(built) and device.precision == "fp16":
+    if needs_closure(built) and device.precision != "fp32":
         raise InvalidError(
-            f"{recipe.at(('train', 'precision'))}: {recipe.optimizer.name} compares losses along a line, and in fp16 their "
-            "gradients underflow; expected fp32 or bf16"
+            f"{recipe.at(('train', 'precision'))}: {recipe.optimizer.name} compares losses along a line, and in "
+            f"{device.precision} those of short steps are equal; expected fp32"
         )
     looks: list[Look] = []
     return Experiment(
@@ -192,6 +194,18 @@ def build(recipe: Recipe, *, input_shape: tuple[int, ...], classes: Sequence[str
         tuple(group["lr"] for group in built.param_groups),
         looks,
     )
+
+
+def searches(recipe: Recipe) -> bool:
+    """Whether the recipe's optimizer compares losses along a line.
+
+    Raises:
+        InvalidError: its options do not go together.
+    """
+    tried: torch.optim.Optimizer = _fitting(
+        recipe, ("optimizer",), partial(optimizers.bind(recipe.optimizer), nn.Linear(1, 1))
+    )
+    return needs_closure(tried)
 
 
 def build_model(recipe: Recipe, input_shape: tuple[int, ...], outputs: int) -> nn.Module:
@@ -222,7 +236,7 @@ def contradictions(recipe: Recipe) -> Iterator[Fault]:
     """What parses and still cannot mean what it says."""
     settings = recipe.train
     key = "batch_size" if settings.micro_batch_size is None else "micro_batch_size"
-    if recipe.model.norm.name in BATCH_NORMS and getattr(settings, key) == 1:
+    if recipe.model.norm.name in BATCH_NORMS and _smallest_piece(settings) == 1:
         yield (
             ("train", key),
             f"norm {recipe.model.norm.name} needs more than one example at a time; expected at least 2, found 1 "
@@ -243,6 +257,13 @@ def contradictions(recipe: Recipe) -> Iterator[Fault]:
             ("train", "test_time_augment"),
             "flip evaluates on mirror images, which training never shows; expected flip in augment",
         )
+
+
+def _smallest_piece(settings: Train) -> int | None:
+    """The fewest examples that pass through the network at a time; None where it depends on the dataset."""
+    if settings.batch_size == "full":
+        return settings.micro_batch_size
+    return settings.batch_size // pieces_of(settings.batch_size, settings.micro_batch_size or settings.batch_size)
 
 
 def _choices(raw: dict[str, Any]) -> Iterator[tuple[Where, Family, Choice]]:

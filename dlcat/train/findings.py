@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -31,23 +32,30 @@ def convolutions(built: Experiment, test: Batches) -> list[dict[str, Any]]:
     """Layer, algorithm and back end of every convolution for a batch of the run's size; and how far it is off.
 
     `error` is the largest of outputs and both gradients to float64, as a share of the largest value, on some examples; None
-    where the algorithm is torch's own.
+    where the algorithm is torch's own, or where it cannot be found.
     """
     size = built.piece_size(built.batch_size(len(test)))
     inputs, _ = next(test.in_order(size))
     with built.device.autocast():
         found = used(built.model, inputs)
-    seen = _layer_inputs(built, inputs[:EXAMPLES])
+        # Of fewer examples, `auto` would take another choice, and time it.
+        seen = _layer_inputs(built, inputs if built.recipe.model.algorithm.name == "auto" else inputs[:EXAMPLES])
     layers = dict(built.model.named_modules())
-    return [
-        {
-            "layer": each.layer,
-            "algorithm": each.algorithm,
-            "backend": each.backend,
-            "error": None if each.algorithm == "native" else errors(layers[each.layer], seen[each.layer]).largest,
-        }
-        for each in found
-    ]
+    told = []
+    for each in found:
+        error = None if each.algorithm == "native" else _error(built, layers[each.layer], seen[each.layer])
+        told.append({"layer": each.layer, "algorithm": each.algorithm, "backend": each.backend, "error": error})
+    return told
+
+
+def _error(built: Experiment, layer: Any, inputs: Tensor) -> float | None:
+    """The run is over and good: what cannot be found out about it must not end it."""
+    try:
+        with built.device.autocast():
+            error = errors(layer, inputs).largest
+    except (RuntimeError, TypeError):  # no float64 on this device, no memory, weights that do not learn
+        return None
+    return error if math.isfinite(error) else None
 
 
 def mixtures(model: nn.Module) -> list[dict[str, Any]]:

@@ -17,7 +17,7 @@ from dlcat.readers import Examples
 from dlcat.train import device as devices
 from dlcat.train import experiment, session
 from dlcat.train.experiment import Experiment
-from dlcat.train.loop import Epoch, fit
+from dlcat.train.loop import Epoch, fit, settle_averages
 from dlcat.train.session import Splits
 from dlcat.workspace import Workspace
 
@@ -160,30 +160,52 @@ def _score(epoch: Epoch) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("name", SEARCHING)
-def test_fp16_is_refused_where_losses_are_compared(build: Callable[..., Built], place: Workspace, name: str) -> None:
+@pytest.mark.parametrize("precision", ["fp16", "bf16"])
+def test_few_digits_are_refused_where_losses_are_compared(
+    build: Callable[..., Built], place: Workspace, name: str, precision: str
+) -> None:
     recipe = place.recipe("digits_quickstart", (_chosen(name),))
-    chosen = replace(devices.choose("cpu", "fp32", "auto", "batch"), precision="fp16")
-    with pytest.raises(InvalidError, match=f"precision: {name} compares losses along a line"):
+    chosen = replace(devices.choose("cpu", "fp32", "auto", "batch"), precision=precision)
+    with pytest.raises(InvalidError, match=f"precision: {name} compares losses along a line, and in {precision}"):
         experiment.build(recipe, input_shape=(1, 8, 8), classes=list("0123456789"), device=chosen)
     assert needs_closure(build(_chosen(name))[0].optimizer)
+    assert experiment.searches(recipe)
+    assert not experiment.searches(place.recipe("digits_quickstart"))
+    assert devices.choose("cpu", "auto", "auto", "batch", searches=True).precision == "fp32"
 
 
-def test_weights_that_were_not_trained_are_evaluated_with_averages_of_their_own(build: Callable[..., Built]) -> None:
+@pytest.mark.parametrize("optimizer", ["{name: schedule_free, lr: 0.05}", "{name: lbfgs, iterations: 3}"])
+@pytest.mark.parametrize("norm", ["batch", "batch_renorm", "switchable"])
+def test_running_averages_are_of_the_weights_that_are_evaluated(
+    build: Callable[..., Built], optimizer: str, norm: str
+) -> None:
     built, splits = build(
-        "model={name: convnet, norm: batch}", "optimizer={name: schedule_free, lr: 0.05}", "augment=[]"
+        f"model={{name: convnet, norm: {norm}}}", f"optimizer={optimizer}", "augment=[]", "train.batch_size=full"
     )
-    _epochs((built, splits))
-    norm = next(module for module in built.model.modules() if isinstance(module, torch.nn.BatchNorm2d))
-    first = built.model[0][0] if isinstance(built.model, torch.nn.Sequential) else None
-    inputs = torch.cat([each for each, _ in splits.train.in_order()])
+    first: Any = next(module for module in built.model.modules() if hasattr(module, "running_mean"))
+    first.running_mean.fill_(torch.inf)  # what a step far along a line may leave
+    momentum = first.momentum
+    before = {name: own.clone() for name, own in first.named_buffers() if not name.startswith("running_")}
+    settle_averages(built, splits.train)
     seen: list[torch.Tensor] = []
-    handle = norm.register_forward_pre_hook(lambda _, given: seen.append(given[0]))
+    handle = first.register_forward_pre_hook(lambda _, given: seen.append(given[0]))
     with torch.no_grad():
-        built.model.eval()(inputs)
+        built.model.eval()(torch.cat([each for each, _ in splits.train.in_order()]))
     handle.remove()
-    assert first is not None
-    assert norm.running_mean is not None
-    torch.testing.assert_close(norm.running_mean, seen[0].mean((0, 2, 3)), rtol=0.3, atol=0.1)
+    torch.testing.assert_close(first.running_mean, seen[0].mean((0, 2, 3)), rtol=1e-3, atol=1e-5)
+    assert first.momentum == momentum
+    assert all(torch.equal(own, before[name]) for name, own in first.named_buffers() if name in before)
+
+
+@pytest.mark.parametrize(("batch_size", "micro"), [(33, 32), (5, 4), (3, 3)])
+def test_no_piece_is_left_with_one_example_where_it_could_have_two(
+    build: Callable[..., Built], batch_size: int, micro: int
+) -> None:
+    built, splits = build(f"train.batch_size={batch_size}", f"train.micro_batch_size={micro}", "model.norm=batch")
+    batch = next(splits.train.shuffled(batch_size, torch.Generator().manual_seed(0), lambda each: each))
+    sizes = [len(targets) for _, targets in batch.pieces(built.piece_size(batch_size))]
+    assert sum(sizes) == batch_size
+    assert 2 <= min(sizes) <= max(sizes) <= micro
 
 
 def test_a_schedule_that_watches_falls_when_validation_stops_falling(build: Callable[..., Built]) -> None:

@@ -8,6 +8,7 @@ import os
 import platform
 from dataclasses import asdict, dataclass
 from functools import cache, partial
+from math import inf
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
@@ -133,16 +134,31 @@ def _timed(key: str, candidates: Candidates, convolution: Convolution, inputs: T
     with torch.inference_mode(False), torch.enable_grad():
         maps, weight = (tensor.detach().clone().requires_grad_() for tensor in (inputs, convolution.weight))
         run = partial(_milliseconds, convolution, maps, weight)
+        for products in candidates.values():  # what is set up at the first call of all is no candidate's fault
+            run(products)
         first = {name: run(products) for name, products in candidates.items()}
         hopeful = [name for name, taken in first.items() if taken <= HOPELESS * min(first.values())]
         rounds = [{name: run(candidates[name]) for name in hopeful} for _ in range(ROUNDS)]
     least = first | {name: min(taken[name] for taken in rounds) for name in hopeful}
-    timing = Timing(min(hopeful, key=least.__getitem__), {name: round(taken, 3) for name, taken in least.items()})
+    told = {name: round(taken, 3) for name, taken in least.items() if taken < inf}
+    timing = Timing(min(hopeful, key=least.__getitem__), told)
     _remember(key, timing)
     return timing
 
 
 def _milliseconds(convolution: Convolution, maps: Tensor, weight: Tensor, products: Products | None) -> float:
+    """How long one forward and backward pass takes; infinitely long where there is no memory for it."""
+    try:
+        return _pass_milliseconds(convolution, maps, weight, products)
+    except RuntimeError as error:  # torch has a class of its own for a GPU's memory only
+        if products is None or "memory" not in str(error):
+            raise
+        if maps.is_cuda:
+            torch.cuda.empty_cache()
+        return inf
+
+
+def _pass_milliseconds(convolution: Convolution, maps: Tensor, weight: Tensor, products: Products | None) -> float:
     _wait_for(maps.device)
     started = perf_counter()
     if products is None:

@@ -84,7 +84,9 @@ def _refusal(choice: Choice, refused: list[str]) -> str:
 
 def _note(found: dict[Used, None], name: str, layer: Any, arguments: tuple[Tensor, ...]) -> None:
     products = layer.choose(layer, arguments[0]) if isinstance(layer, Conv1d | Conv2d) else None
-    if products is None:
-        found[Used(name, "native", backend(layer, arguments[0]))] = None
-    else:
+    if products is not None:
         found[Used(name, products.name)] = None
+    elif type(layer) in (nn.Conv1d, nn.Conv2d, Conv1d, Conv2d):
+        found[Used(name, "native", backend(layer, arguments[0]))] = None
+    else:  # another package's
+        found[Used(name, type(layer).__name__)] = None
