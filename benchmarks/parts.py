@@ -67,7 +67,8 @@ def row(noun: str, name: str, arguments: argparse.Namespace) -> str:
     try:
         results = [train((*chosen, f"train.seed={seed}"), arguments.mirror) for seed in range(arguments.seeds)]
     except subprocess.CalledProcessError as error:
-        cells = [error.stderr.strip().splitlines()[0], *[""] * (len(COLUMNS) - 1)]
+        said = [line for line in error.stderr.splitlines() if line.startswith("error:")]
+        cells = [said[0] if said else f"ended with {error.returncode}", *[""] * (len(COLUMNS) - 1)]
     else:
         accuracies = [100 * result["metrics"]["test"]["accuracy"] for result in results]
         first = results[0]
