@@ -37,8 +37,8 @@ def airbench(
     `identity` starts the first outputs of each 3 x 3 convolution as its inputs, as in the paper. The paper's stem are
     fixed 2 x 2 windows that whiten the patches of the training images; a network here is built before it sees any, so
     the stem is a 3 x 3 convolution that learns, or that of `resnet` for large images (`stem`: cifar, imagenet, auto).
-    What the paper does outside of the network is a recipe's: activation gelu, a batch norm with momentum 0.4 whose
-    scale stays at 1, a rate for biases of their own, lookahead, and mirror images by turns.
+    The paper's activation is gelu, and its batch norm has a momentum of 0.4; both are a recipe's to choose. Scales that
+    stay at 1, a rate for biases of their own, lookahead and mirror images by turns are not built.
 
     Raises:
         ValueError: the norm or the convolution does not fit the widths, or `identity` where the convolution is not

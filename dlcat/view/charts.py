@@ -135,12 +135,22 @@ def confusion(counts: Sequence[Sequence[int]], classes: Sequence[str]) -> str:
 
 
 @contextmanager
+def only(settings: Mapping[Any, Any]) -> Iterator[None]:
+    """Draw with matplotlib's defaults and these settings, whatever a matplotlibrc says."""
+    import matplotlib as mpl
+
+    with mpl.rc_context():
+        mpl.rcdefaults()
+        mpl.rcParams.update(settings)
+        yield
+
+
+@contextmanager
 def _drawing(name: str, *, width: float = 4.4, height: float = 2.75) -> Iterator[tuple[Figure, Callable[[str], str]]]:
     """A figure under our settings, sizes in inches, and the function that ends it: description to SVG text."""
-    import matplotlib as mpl
     from matplotlib.figure import Figure
 
-    with mpl.rc_context(_SETTINGS), catch_warnings():
+    with only(_SETTINGS), catch_warnings():
         # The measuring font lacks Chinese signs; the browser that writes the text has them.
         simplefilter("ignore", UserWarning)
         figure = Figure(figsize=(width, height), layout="constrained")

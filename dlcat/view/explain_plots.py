@@ -11,6 +11,8 @@ from io import BytesIO, StringIO
 from itertools import product
 from typing import TYPE_CHECKING, Any
 
+from dlcat.view.charts import only
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
@@ -64,10 +66,9 @@ def svg(facts: Facts, name: str) -> str:
 
 @contextmanager
 def _drawn(facts: Facts) -> Iterator[Figure]:
-    import matplotlib as mpl
     from matplotlib.figure import Figure
 
-    with mpl.rc_context(_SETTINGS):
+    with only(_SETTINGS):
         figure = Figure(layout="constrained")
         _FAMILIES[facts["part"]["family"]](figure, facts)
         yield figure

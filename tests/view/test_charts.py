@@ -69,6 +69,15 @@ def test_the_same_numbers_give_the_same_chart(fabricate: Any) -> None:
     assert drawings(fabricate) == drawings(fabricate)
 
 
+def test_what_a_user_has_set_for_matplotlib_changes_no_chart(fabricate: Any) -> None:
+    import matplotlib as mpl
+
+    before = drawings(fabricate)
+    with mpl.rc_context({"axes.grid": True, "lines.linewidth": 7.0, "font.size": 20.0, "axes.titlesize": 30.0}):
+        assert drawings(fabricate) == before
+        assert mpl.rcParams["lines.linewidth"] == 7.0
+
+
 def test_curves_say_where_they_end(fabricate: Any) -> None:
     svg = charts.curves([fabricate.epoch(1), fabricate.epoch(2, train={"loss": 0.25}, validation=None)], "loss")
     assert 'aria-label="Line chart of loss over 2 epochs: train ends at 0.250."' in svg
