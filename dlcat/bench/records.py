@@ -50,7 +50,10 @@ class Measurement:
     extra_bytes: int | None = None
     """Memory beyond what is there before and what is left; see `dlcat.bench.memory`."""
     relative_error: float | None = None
-    """The largest |found - exact| / |exact| of all results, norms taken over a whole tensor, exact being float64."""
+    """The largest |found - exact| / |exact| of all results, norms taken over a whole tensor, exact being float64.
+
+    It is nan where they are not all finite.
+    """
     state_bytes_per_weight: float | None = None
     """Of optimizers: what it remembers from step to step."""
     gradients_per_step: float | None = None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from math import ceil
+from math import ceil, isfinite, nan
 from statistics import median
 from time import perf_counter
 from typing import TYPE_CHECKING
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 LEAST_SECONDS = 0.002
 """What is shorter is called several times in one turn, so that neither the clock nor a GPU's queue decides."""
+_REFUSALS = (DlcatError, ValueError, RuntimeError)
+"""How a case says that it cannot be measured; memory that does not suffice is among torch's RuntimeErrors."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +64,7 @@ def in_turns(candidates: Sequence[Candidate], repeats: int, device: torch.device
         for number, each in enumerate(running, 1):
             if isinstance(each, _Running):
                 yield Turn(each.measured.case, round_ * len(candidates) + number, total)
-                each.seconds.append(_seconds(each.work.run, each.calls, device))
+                running[number - 1] = _timed(each, device)
     for each in running:
         yield each.finished() if isinstance(each, _Running) else each
 
@@ -98,10 +100,19 @@ def _ready(candidate: Candidate, device: torch.device) -> _Running | Measurement
         error = work.relative_error()
         memory = extra_bytes(work.run, device)
         once = min(_seconds(work.run, 1, device) for _ in range(2))
-    except (DlcatError, ValueError, RuntimeError) as fault:
+    except _REFUSALS as fault:
         return Measurement(candidate.case, reason=_reason(fault))
     known = Measurement(candidate.case, backend=work.backend, extra_bytes=memory, relative_error=error)
     return _Running(work, known, max(1, ceil(LEAST_SECONDS / once)), [])
+
+
+def _timed(running: _Running, device: torch.device) -> _Running | Measurement:
+    """Take a turn that is counted; or say why it cannot be taken."""
+    try:
+        running.seconds.append(_seconds(running.work.run, running.calls, device))
+    except _REFUSALS as fault:
+        return Measurement(running.measured.case, reason=_reason(fault))
+    return running
 
 
 def _seconds(run: Callable[[], object], calls: int, device: torch.device) -> float:
@@ -127,7 +138,11 @@ def _reason(fault: Exception) -> str:
 
 
 def largest_error(found: Sequence[Tensor], exact: Sequence[Tensor]) -> float:
-    """The largest |found - exact| / |exact| of any tensor, norms over the whole of it; where |exact| is 0, |found|."""
+    """The largest |found - exact| / |exact| of any tensor, norms over the whole of it; where |exact| is 0, |found|.
+
+    It is nan where a number of any tensor is not finite.
+    """
     pairs = [(one.detach().to(other.device).double(), other.detach()) for one, other in zip(found, exact, strict=True)]
     sizes = [(float((one - other).norm()), float(other.norm())) for one, other in pairs]
-    return max((distance / size if size else distance for distance, size in sizes), default=0.0)
+    errors = [distance / size if size else distance for distance, size in sizes]
+    return max(errors, default=0.0) if all(map(isfinite, errors)) else nan

@@ -1,6 +1,7 @@
 """Bench commands: what convolutions, norms and optimizers cost on this machine."""
 
 from collections.abc import Collection
+from math import isfinite
 from typing import Annotated, Any
 
 import typer
@@ -118,9 +119,14 @@ def _measure(candidates: Any, about: dict[str, Any], repeats: int, device: Any, 
     machine = {"device": name(device), "threads": torch.get_num_threads(), "torch": torch.__version__}
     facts = {**about, **machine, "repeats": repeats}
     if json:
-        out.document({**facts, "rows": rows})
+        out.document({**facts, "rows": [_in_json(row) for row in rows]})
     else:
         out.text(bench(facts, rows, out.console()))
+
+
+def _in_json(row: dict[str, Any]) -> dict[str, Any]:
+    """JSON has no word for nan: null."""
+    return {key: None if isinstance(value, float) and not isfinite(value) else value for key, value in row.items()}
 
 
 def _stage(shape: str, precision: str, layout: str, device: str) -> Any:

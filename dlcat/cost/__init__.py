@@ -65,9 +65,12 @@ class Cost:
     precision: str
     """The numbers that the memory is told for: fp32, bf16 or fp16."""
     kept_bytes: int
-    """Activations of a batch that are kept from the forward pass to the backward pass; its inputs are among them."""
+    """Activations of a batch that are kept from the forward pass to the backward pass; its inputs are among them.
+
+    Below fp32, so are the copies that autocast makes of weights.
+    """
     evaluation_peak_bytes: int
-    """The most that activations of a batch take at any time of an evaluation."""
+    """The most that activations of a batch take at any time of an evaluation; below fp32, with autocast's copies of weights."""
 
 
 def cost(

@@ -53,7 +53,8 @@ class Autocast(TorchFunctionMode):
 def evaluation_peak(network: nn.Module, batch: Tensor) -> int:
     """The most bytes that the batch and what is made of it take at any time of a forward pass without gradients.
 
-    Weights are not in it, and neither is what a kernel takes for itself while it computes.
+    Weights are not in it, but the copies that `Autocast` makes of them are: they live until the pass ends. What a kernel
+    takes for itself while it computes is not in it.
     """
     alive = _Alive(network, batch)
     with alive, torch.no_grad():

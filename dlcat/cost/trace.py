@@ -20,7 +20,11 @@ from dlcat.layers.activations import activation
 from dlcat.layers.norms import norm
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from torch import nn
+
+    from dlcat.registry import Family
 
 _CHANNELS = 64
 """Enough for the groups of every norm as it is by default."""
@@ -117,11 +121,16 @@ def _keeping_places() -> frozenset[type]:
     """The types of all norms and activations: through a norm, by its statistics, every position would see everything."""
     found: set[type] = set()
     with torch.device("meta"):
-        for name in norm:
+        for make in _needing_nothing(norm):
             with suppress(ValueError):  # one that takes other numbers of channels is followed like any layer
-                found.add(type(norm[name](_CHANNELS)))
-        found.update(type(activation[name]()) for name in activation)
+                found.add(type(make(_CHANNELS)))
+        found.update(type(make()) for make in _needing_nothing(activation))
     return frozenset(found)
+
+
+def _needing_nothing(family: Family) -> list[Callable[..., nn.Module]]:
+    """Members without a required option, which another package's may have; those are followed like any layer."""
+    return [family[name] for name in family if not any(option.required for option in family.options(name).values())]
 
 
 def _no_backward(kept: None) -> Tensor:  # noqa: ARG001 - torch hands it over

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import ceil, inf, isnan, nan
 from time import perf_counter
 
 import pytest
@@ -66,12 +67,15 @@ def test_a_measurement_has_the_median_between_the_least_and_the_most() -> None:
     assert (found.relative_error, found.extra_bytes, found.reason) == (0.25, 0, "")
 
 
-def test_what_is_short_is_called_several_times_a_turn_and_its_time_is_that_of_one_call() -> None:
+def test_what_is_short_is_called_several_times_a_turn_and_its_time_is_that_of_one_call(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    each_seconds = 2**-13  # about a sixteenth of the least
     done: list[str] = []
+    monkeypatch.setattr("dlcat.bench.turns.perf_counter", lambda: len(done) * each_seconds)  # whatever else runs here
     (found,) = _measured(_candidate("a", seconds=0, done=done), repeats=3)
-    assert len(done) > 100
-    assert found.milliseconds is not None
-    assert found.milliseconds < 1000 * LEAST_SECONDS
+    assert len(done) == 3 + 3 * ceil(LEAST_SECONDS / each_seconds)  # what made it ready, and the turns
+    assert found.milliseconds == 1000 * each_seconds
 
 
 @pytest.mark.parametrize(
@@ -87,6 +91,22 @@ def test_what_is_short_is_called_several_times_a_turn_and_its_time_is_that_of_on
 def test_what_cannot_be_measured_says_why_and_the_others_are_measured(fault: Exception, reason: str) -> None:
     first, second, third = _measured(_candidate("a"), _failing("b", fault), _candidate("c"))
     assert second == Measurement(Case("b", "fp32"), reason=reason)
+    assert first.milliseconds
+    assert third.milliseconds
+
+
+@pytest.mark.parametrize("fault", [RuntimeError("no room"), torch.OutOfMemoryError("no room")], ids=repr)
+def test_what_fails_in_a_counted_turn_says_why_and_the_others_are_measured(fault: Exception) -> None:
+    done: list[str] = []
+
+    def run() -> Tensor:
+        if done.count("c") > 3:  # it was made ready, and its first turn is over
+            raise fault
+        return torch.ones(3)
+
+    breaking = Candidate(Case("b", "fp32"), lambda: Work(run, lambda: 0.25))
+    first, second, third = _measured(_candidate("a"), breaking, _candidate("c", done=done))
+    assert second == Measurement(Case("b", "fp32"), reason="no room")
     assert first.milliseconds
     assert third.milliseconds
 
@@ -120,3 +140,13 @@ def test_the_largest_error_of_several_counts() -> None:
     found = [exact[0] * 1.25, exact[1] * 1.125]
     assert largest_error(found, exact) == pytest.approx(0.25)
     assert largest_error([], []) == 0
+
+
+@pytest.mark.parametrize("place", [0, 1])
+@pytest.mark.parametrize("number", [nan, inf, -inf])
+def test_a_number_that_is_none_anywhere_is_an_error_that_is_none(number: float, place: int) -> None:
+    exact = [torch.ones(4).double(), torch.ones(9).double()]
+    found = [each * 1.001 for each in exact]
+    found[place][2] = number
+    assert isnan(largest_error(found, exact))
+    assert isnan(largest_error(exact, found))

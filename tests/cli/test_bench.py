@@ -53,6 +53,15 @@ def test_an_option_of_a_member_can_be_set(command: Command) -> None:
     assert measured["reason"] == ""
 
 
+def test_an_error_that_is_no_number_is_null_in_the_document_and_nan_in_the_table(command: Command) -> None:
+    zero = ("--set", "local_response.k=1.0e-100", "--set", "local_response.alpha=0")  # to divide by, but in float64
+    tiny = ("bench", "norm", "--shape", "2x8x4x4", "--members", "local_response", *zero, "--repeats", 1)
+    (row,) = json.loads(command(*tiny, "--json").out, parse_constant=pytest.fail)["rows"]
+    assert (row["reason"], row["relative_error"]) == ("", None)
+    (line,) = (line for line in command(*tiny).out.splitlines() if line.startswith("local_response"))
+    assert line.split()[-1] == "nan"
+
+
 FAULTS: dict[str, tuple[tuple[str, ...], str]] = {
     "shape": (("norm", "--shape", "12x12"), "expected three or four whole numbers"),
     "size 0": (("norm", "--shape", "1x0x4x4"), "expected three or four whole numbers"),
