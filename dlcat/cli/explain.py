@@ -1,5 +1,6 @@
 """The command that explains a part: formula, prices and pictures, found by running it."""
 
+import shlex
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -41,9 +42,10 @@ def explain(
     from dlcat.view import explain as view
     from dlcat.view import explain_plots
 
-    asked: dict[str, Any] = {"channels_out": channels_out, "kernel": kernel, "stride": stride}
-    asked["input_shape"] = _shape(input_shape) if input_shape else None
-    every = _facts(family, member, {name: value for name, value in asked.items() if value is not None})
+    sizes = {"channels_out": channels_out, "kernel": kernel, "stride": stride}
+    asked: dict[str, Any] = {"input_shape": _shape(input_shape)} if input_shape else {}
+    asked |= {name: value for name, value in sizes.items() if value is not None}
+    every, refused = _facts(family, member, asked)
     if png and len(every) > 1:
         raise UsageError("--png: expected one member, for a picture shows one", hint="--html takes a whole family")
     if png:
@@ -52,26 +54,50 @@ def explain(
         pictures = [explain_plots.svg(facts, f"picture{number}") for number, facts in enumerate(every)]
         _write(html, view.html(every, pictures).encode())
     if markdown:
-        _write(markdown, view.markdown(every, f"dlcat explain {family} --markdown {markdown.name}").encode())
+        command = _command(family, member, asked, markdown.name)
+        _write(markdown, view.markdown(every, command, is_whole=not member and not refused).encode())
     written = [str(path) for path in (png, html, markdown) if path]
     if json:
-        out.document({"explained": [_without_heights(facts) for facts in every], "written": written})
-    else:
-        out.text("\n".join(written) if written else "\n\n".join(map(view.text, every)))
+        out.document(
+            {"explained": [_without_heights(facts) for facts in every], "refused": refused, "written": written}
+        )
+        return
+    out.text("\n".join(written) if written else "\n\n".join(map(view.text, every)))
+    for refusal in refused:
+        out.warning(f"{refusal['name']} is left out: {refusal['message']}")
 
 
-def _facts(family: str, member: str | None, asked: dict[str, Any]) -> list[dict[str, Any]]:
+def _facts(family: str, member: str | None, asked: dict[str, Any]) -> tuple[list[dict[str, Any]], list[dict[str, str]]]:
+    """The facts of the member or of all, and which of all could not be explained as asked, with the reasons."""
     from dataclasses import asdict
 
     from dlcat import explain as explained
-    from dlcat.errors import UsageError
+    from dlcat.errors import InvalidError, UsageError
     from dlcat.registry import Choice
 
     members = explained.family(family)
     for name in asked.keys() - explained.settings(family):
         raise UsageError(f"{_OPTIONS[name]}: {family} has no such setting", hint="dlcat explain --help")
-    choices = [_choice(member)] if member else [Choice(name=name) for name in sorted(members)]
-    return [asdict(explained.explain(family, choice, **asked)) for choice in choices]  # type: ignore[call-overload]
+    if member:
+        return [asdict(explained.explain(family, _choice(member), **asked))], []  # type: ignore[call-overload]
+    every, refused = [], []
+    for name in sorted(members):
+        try:
+            every.append(asdict(explained.explain(family, Choice(name=name), **asked)))  # type: ignore[call-overload]
+        except (UsageError, InvalidError) as error:  # it cannot do what is asked, or needs an option
+            refused.append({"name": name, "message": error.message, "hint": error.hint})
+    if not every:
+        reasons = dict.fromkeys(refusal["message"] for refusal in refused)
+        raise UsageError("\n".join(reasons), hint=refused[0]["hint"])
+    return every, refused
+
+
+def _command(family: str, member: str | None, asked: dict[str, Any], page: str) -> str:
+    """What was written to make a page, as a shell takes it."""
+    words = ["dlcat", "explain", family, *([member] if member else [])]
+    for name, value in asked.items():
+        words += [_OPTIONS[name], "x".join(map(str, value)) if isinstance(value, tuple) else str(value)]
+    return shlex.join([*words, "--markdown", page])
 
 
 def _choice(written: str) -> Any:

@@ -73,6 +73,7 @@ class _Watch(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self.ended: list[Call] = []
         self._running: list[Call] = []
         self._fields = ReceptiveFields(batch)
+        self._keeping_places = _keeping_places()  # now: to find them, members are made, which is none of the pass
         # Weights are there anyway. The storages are held, so that none gets the address of one that is gone.
         self._kept = {address(tensor): tensor.untyped_storage() for tensor in weights(network)}
 
@@ -109,7 +110,7 @@ class _Watch(TorchDispatchMode):  # type: ignore[no-untyped-call]
     def _see(self, call: Call, output: Tensor) -> None:
         source = call.inputs
         if call.is_leaf and source is not None and source in self._fields:
-            if type(call.module) in _keeping_places() and source.shape == output.shape:
+            if type(call.module) in self._keeping_places and source.shape == output.shape:
                 self._fields[output] = self._fields[source]
             elif output not in self._fields:  # an autograd.Function gives a tensor that no operation gave
                 self._fields[output] = receptive_field.everything(self._fields[source], source)

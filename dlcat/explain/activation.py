@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from dlcat.explain.part import Part, part
+from dlcat.explain.part import Part, part, refusals
 from dlcat.layers.activations import activation
 
 if TYPE_CHECKING:
@@ -36,8 +36,11 @@ def explain(choice: Choice) -> ActivationFacts:
 
     Raises:
         InvalidError: no such member or option.
+        UsageError: the member refuses its options.
     """
-    module = activation.bind(choice)().double()
+    chosen = part(activation, choice)
+    with refusals(chosen, "options stand with the name: '{name: leaky_relu, slope: 0.1}'"):
+        module = activation.bind(choice)().double()
     places = torch.cat([torch.linspace(-REACH, REACH, POINTS), torch.tensor([-WIDE, WIDE])]).double()
     inputs = places.requires_grad_()
     values = module(inputs.clone())  # a copy, for it may overwrite what it is given
@@ -45,4 +48,4 @@ def explain(choice: Choice) -> ActivationFacts:
     rows = list(zip(inputs.tolist(), values.tolist(), slopes.tolist(), strict=True))
     curve, ends = tuple(rows[:POINTS]), rows[POINTS:]
     lowest = min(curve, key=lambda row: row[1])
-    return ActivationFacts(part(activation, choice), curve, lowest[:2], (ends[0][2], ends[1][2]))
+    return ActivationFacts(chosen, curve, lowest[:2], (ends[0][2], ends[1][2]))

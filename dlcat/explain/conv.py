@@ -100,7 +100,7 @@ def explain(
 
     Raises:
         InvalidError: no such member or option.
-        UsageError: the member refuses these channels, this kernel or this stride.
+        UsageError: the member refuses these channels, this kernel or this stride, or it is too large to look at.
     """
     chosen = part(conv, choice)
     channels, *size = input_shape

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch.nn import functional
 
+from dlcat.errors import UsageError
 from dlcat.explain.part import noise
 
 if TYPE_CHECKING:
@@ -51,6 +52,9 @@ def dense(module: nn.Module, channels: int, dimensions: int) -> Dense | None:
     The module computes in float64 and is taken to be linear. The slope of one output with respect to all inputs is then a
     row of its kernel, to the last bit but for rounding. Whether it is linear, and does the same at every position and at
     the border, is for the caller to see, by running both.
+
+    Raises:
+        UsageError: its outputs are so far apart that no two lie side by side in a map of `PROBES`.
     """
     found = _window(module, channels, dimensions)
     if found is None:
@@ -63,10 +67,14 @@ def _window(
     module: nn.Module, channels: int, dimensions: int
 ) -> tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...]] | None:
     """From where to where an output reads, as seen from stride · its position, and the stride, along each axis."""
+    fits = False
     for size in PROBES:
         maps = torch.zeros(1, channels, *(size,) * dimensions, dtype=torch.float64, requires_grad=True)
         outputs = module(maps)  # (1, C', ...)
         place = [count // 2 for count in outputs.shape[2:]]
+        if any(position + 1 >= count for position, count in zip(place, outputs.shape[2:], strict=True)):
+            continue  # no output beside this one to tell the stride by
+        fits = True
         here = _read(outputs, maps, place)
         there = _read(outputs, maps, [position + 1 for position in place])
         if here is None or there is None:
@@ -77,6 +85,11 @@ def _window(
             first = tuple(low - origin for (low, _), origin in zip(here, origins, strict=True))
             last = tuple(high - origin for (_, high), origin in zip(here, origins, strict=True))
             return first, last, stride
+    if not fits:
+        raise UsageError(
+            f"expected two outputs side by side in a map {PROBES[-1]} wide, to tell the stride by; found fewer",
+            hint="a smaller --stride brings them nearer",
+        )
     return None
 
 

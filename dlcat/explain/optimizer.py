@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from dlcat.explain.landscape import LANDSCAPES
-from dlcat.explain.part import Part, part
+from dlcat.explain.part import Part, part, refusals
 from dlcat.optim.closure import Closure, TwoSided, needs_closure, set_training
 from dlcat.optim.optimizers import optimizer
 from dlcat.registry import Choice
@@ -26,9 +26,9 @@ if TYPE_CHECKING:
 
 REFERENCE = Choice(name="gradient_descent")
 RATES = tuple(digit * 10.0**power for power in (0, -1, -2, -3, -4) for digit in (5, 2, 1))
-"""Learning rates that are tried, the greatest first."""
+"""Learning rates to try, the greatest first."""
 PATIENCE = 2
-"""The search for a rate ends when so many in a row were no better than the best before."""
+"""The search for a rate ends when so many in a row were no better than the best before, which did not diverge."""
 FAR = 1e6
 """Weights beyond this have diverged."""
 ROWS, COLUMNS = 61, 121
@@ -50,6 +50,8 @@ class Descent:
     """At the last point; None: from there it went out of sight."""
     reached: bool
     """Whether the value is the target or less."""
+    rates: tuple[float, ...] = ()
+    """Learning rates that were tried to find the one it has; none where one was given, or there is none to give."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,18 +79,23 @@ class OptimizerFacts:
 
     part: Part
     rates: tuple[float, ...]
-    """That were tried where none is given."""
+    """From which one is searched where none is given, the greatest first."""
+    patience: int
+    """The search ends when so many in a row were no better than the best before, which did not diverge."""
     scenes: tuple[Scene, ...]
 
 
 def explain(choice: Choice) -> OptimizerFacts:
-    """The facts of an optimizer: its descents with the best learning rate of `RATES`, weight decay off unless given.
+    """The facts of an optimizer: its descents with the best learning rate tried, weight decay off unless given.
 
     Raises:
         InvalidError: no such member or option.
+        UsageError: the member refuses its options.
     """
     chosen = part(optimizer, choice)
-    return OptimizerFacts(chosen, RATES, tuple(_scene(landscape, choice) for landscape in LANDSCAPES))
+    with refusals(chosen, "options stand with the name: '{name: momentum, lr: 0.01}'"):
+        scenes = tuple(_scene(landscape, choice) for landscape in LANDSCAPES)
+    return OptimizerFacts(chosen, RATES, PATIENCE, scenes)
 
 
 def descend(make: Callable[[nn.Module], Optimizer], landscape: Landscape, budget: int) -> tuple[list[Point], int]:
@@ -186,14 +193,19 @@ def _heights(landscape: Landscape) -> tuple[tuple[float, ...], ...]:
 
 
 def best(choice: Choice, landscape: Landscape) -> Descent:
-    """The descent that reaches the target with the fewest gradients, or else ends lowest, of those with `RATES`.
+    """The descent that reaches the target with the fewest gradients, or else ends lowest, of those that were tried.
+
+    The search goes through `RATES` and may end before the last, for `PATIENCE`.
 
     Raises:
         InvalidError: no such option, or one of the wrong type.
     """
     found, budget, waited = None, landscape.budget, 0
-    for candidate in _candidates(choice):
+    candidates = _candidates(choice)
+    tried: list[Descent] = []
+    for candidate in candidates:
         descent = _descent(candidate, landscape, budget)
+        tried.append(descent)
         if found is None or _rank(descent) < _rank(found):
             found, waited = descent, 0
         elif found.value is not None:
@@ -203,7 +215,7 @@ def best(choice: Choice, landscape: Landscape) -> Descent:
         if waited == PATIENCE:
             break
     assert found is not None
-    return found
+    return replace(found, rates=RATES[: len(tried)]) if len(candidates) > 1 else found
 
 
 @cache

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from dlcat.explain.part import Part, part
+from dlcat.explain.part import Part, part, refusals
 from dlcat.optim.schedules import Look, following, schedule, watches
 
 if TYPE_CHECKING:
@@ -34,10 +34,13 @@ def explain(choice: Choice) -> ScheduleFacts:
 
     Raises:
         InvalidError: no such member or option.
+        UsageError: the member refuses its options.
     """
+    chosen = part(schedule, choice)
     rule = schedule.bind(choice)
     looks = LOOKS if watches(rule) else ()
-    factor = following(rule, looks)
-    points = tuple((step / STEPS, float(factor(step / STEPS))) for step in range(STEPS + 1))
+    with refusals(chosen, "options stand with the name: '{name: step, factor: 0.5}'"):
+        factor = following(rule, looks)
+        points = tuple((step / STEPS, float(factor(step / STEPS))) for step in range(STEPS + 1))
     mean = sum(value for _, value in points) / len(points)
-    return ScheduleFacts(part(schedule, choice), points, mean, tuple((look.progress, look.loss) for look in looks))
+    return ScheduleFacts(chosen, points, mean, tuple((look.progress, look.loss) for look in looks))

@@ -34,6 +34,8 @@ def costs(groups: Sequence[Plain], *, layers: bool = False, console: Console | N
     page.line("MACs: multiply-accumulates of one example; back: those of the backward pass.", "dim")
     page.line("kept: activations for the backward pass; peak: the most in an evaluation;", "dim")
     page.line(f"both for a {_batches(prices)}.", "dim")
+    if any(price["precision"] != "fp32" for price in prices):
+        page.line("below fp32, both with the copies that autocast makes of weights.", "dim")
     for price in prices:
         if price["against_standard"] and price["against_standard"]["blocks"]:
             page.line(_share(price))

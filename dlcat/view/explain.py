@@ -29,11 +29,12 @@ def text(facts: Facts) -> str:
     return "\n".join(lines) + "\n"
 
 
-def markdown(every: Sequence[Facts], command: str) -> str:
-    """The page of a family, a section per member; `command` is what made it."""
+def markdown(every: Sequence[Facts], command: str, *, is_whole: bool) -> str:
+    """The page of a family, a section per member; `command` made it, and `is_whole` tells that no member is left out."""
     family = every[0]["part"]["family"]
     sections = "".join(f"\n## {facts['part']['name']}\n\n```text\n{text(facts)}```\n" for facts in every)
-    return f"# {family}\n\nWhat every {family} does, found by running it. Made by `{command}`; not written by hand.\n{sections}"
+    found = f"What every {family} does, found by running it." if is_whole else "Found by running it."
+    return f"# {family}\n\n{found} Made by `{command}`; not written by hand.\n{sections}"
 
 
 def html(every: Sequence[Facts], pictures: Sequence[str]) -> str:
@@ -224,8 +225,10 @@ def _small(value: float | None) -> str:
 def _optimizer(facts: Facts) -> Lines:
     rates = facts["rates"]
     yield from textwrap.wrap(
-        f"Two weights, float64, weight decay off unless given; the learning rate that needs the fewest gradients of "
-        f"{len(rates)} from {max(rates):g} down to {min(rates):g} unless one is given. S start, o after each step, X minimum, . contours.",
+        f"Two weights, float64, weight decay off unless given. Where no learning rate is given, {len(rates)} from "
+        f"{max(rates):g} down to {min(rates):g} are tried in turn, but no more once {facts['patience']} in a row were no "
+        f"better than the best before, which did not diverge. The best needs the fewest gradients or, out of reach of the "
+        f"target, ends lowest. S start, o after each step, X minimum, . contours.",
         sketch.WIDTH,
     )
     for scene in facts["scenes"]:
@@ -244,6 +247,7 @@ def _scene(scene: Mapping[str, Any]) -> Lines:
                 scene["heights"], scene["across"], scene["up"], path=descent["points"], minima=scene["minima"]
             ),
             *textwrap.wrap(_outcome(descent, scene), 38),
+            *_search(descent["rates"]),
         ]
         for descent in scene["descents"]
     ]
@@ -266,6 +270,11 @@ def _outcome(descent: Mapping[str, Any], scene: Mapping[str, Any]) -> str:
     if not descent["reached"]:
         return f"not {scene['target']:g}: {units.decimal(descent['value'])} after {asked}"
     return f"{scene['target']:g} after {asked} in {_times(len(descent['points']) - 1, 'step')}"
+
+
+def _search(rates: Sequence[float]) -> Lines:
+    if rates:
+        yield f"best of {len(rates)} rates, {rates[0]:g} to {rates[-1]:g}"
 
 
 def _times(number: int, noun: str) -> str:

@@ -9,6 +9,9 @@ from typing import Any
 
 import pytest
 
+from dlcat.layers.convs import conv
+from dlcat.optim.schedules import schedule
+
 Command = Callable[..., Any]
 
 
@@ -39,10 +42,51 @@ def test_json_is_one_document_for_every_family(command: Command) -> None:
 
 
 def test_without_a_member_all_are_explained(command: Command) -> None:
-    from dlcat.optim.schedules import schedule
-
     answer = command("explain", "schedule", "--json")
     assert [facts["part"]["name"] for facts in json.loads(answer.out)["explained"]] == sorted(schedule)
+
+
+def test_a_member_that_refuses_leaves_the_others(command: Command) -> None:
+    words = ("explain", "conv", "--in", "3x9")
+    answer = command(*words, "--json")
+    assert answer.code == 0, answer.err
+    document = json.loads(answer.out)
+    refused = {refusal["name"]: refusal["message"] for refusal in document["refused"]}
+    assert refused["group"].startswith("conv 'group': 2 groups do not divide 3 channels")
+    explained = [facts["part"]["name"] for facts in document["explained"]]
+    assert "standard" in explained
+    assert sorted([*explained, *refused]) == sorted(conv)
+    answer = command(*words)
+    assert answer.code == 0
+    assert answer.out.startswith(f"conv {explained[0]}")
+    assert "warning: group is left out: conv 'group': 2 groups do not divide 3 channels" in answer.err
+
+
+def test_a_member_that_needs_an_option_leaves_the_others(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    def stranger(progress: float, *, power: float) -> float:
+        """A stranger's."""
+        return progress**power
+
+    known = sorted(schedule)
+    monkeypatch.setitem(schedule._members, "stranger", stranger)
+    answer = command("explain", "schedule", "--json")
+    assert answer.code == 0, answer.err
+    document = json.loads(answer.out)
+    (refusal,) = document["refused"]
+    assert (refusal["name"], "needs the option 'power'" in refusal["message"]) == ("stranger", True)
+    assert [facts["part"]["name"] for facts in document["explained"]] == known
+
+
+def test_a_page_tells_how_it_was_made(command: Command, tmp_path: Path) -> None:
+    page = tmp_path / "x.md"
+    command("explain", "conv", "{name: dilated, dilation: 3}", "--in", "4x9", "--stride", 2, "--markdown", page)
+    made = "dlcat explain conv '{name: dilated, dilation: 3}' --in 4x9 --stride 2 --markdown x.md"
+    assert f"Made by `{made}`" in page.read_text(encoding="utf-8")
+    assert "every" not in page.read_text(encoding="utf-8").partition("##")[0]
+    command("explain", "conv", "--in", "3x9", "--markdown", page)  # some refuse 3 channels
+    assert "every" not in page.read_text(encoding="utf-8").partition("##")[0]
+    command("explain", "schedule", "--markdown", page)
+    assert "What every schedule does" in page.read_text(encoding="utf-8")
 
 
 def test_files_are_written_and_named(command: Command, tmp_path: Path) -> None:
@@ -70,8 +114,11 @@ def test_files_are_written_and_named(command: Command, tmp_path: Path) -> None:
         (("conv", "[dilated]"), 2, "expected a name"),
         (("conv", "standard", "--in", "3by32"), 2, "expected CxHxW"),
         (("conv", "standard", "--kernel", "4"), 2, "a kernel of 4 has no centre"),
+        (("conv", "--kernel", "4"), 2, "a kernel of 4 has no centre"),
+        (("conv", "standard", "--in", "2x9", "--stride", "128"), 2, "expected two outputs side by side"),
         (("norm", "batch", "--kernel", "3"), 2, "--kernel: norm has no such setting"),
         (("norm", "group", "--in", "16x4x4"), 2, "32 groups do not divide 16 channels"),
+        (("optimizer", "{name: sgd, lr: 0.1, nesterov: true}"), 2, "optimizer 'sgd': nesterov looks ahead"),
         (("schedule", "--png", "x.png"), 2, "expected one member"),
         (("activation", "relu", "--html", "/nowhere/at/all.html"), 7, "/nowhere/at/all.html"),
     ],

@@ -43,3 +43,8 @@ def test_another_packages_part_that_needs_an_option_stops_nobody(tmp_path: Path,
     (info / "entry_points.txt").write_text("[dlcat.norms]\nany = elsewhere\n[dlcat.activations]\nany = elsewhere\n")
     (tmp_path / "elsewhere.py").write_text(ELSEWHERE)
     assert python(COST.format(site=str(tmp_path))).splitlines() == ["True True", "(3,) (3,) (3,)"]
+
+
+def test_the_first_network_of_a_process_may_be_one_layer(python: Callable[..., str]) -> None:
+    code = "from torch import nn; from dlcat.cost import cost; print(cost(lambda: nn.Conv2d(3, 4, 3), (3, 8, 8)).macs)"
+    assert python(code) == f"{6 * 6 * 4 * 3 * 9}\n"

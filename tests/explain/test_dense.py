@@ -9,6 +9,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from dlcat.errors import UsageError
 from dlcat.explain.dense import dense
 
 
@@ -23,6 +24,8 @@ def _maps(*shape: int) -> Tensor:
         nn.Conv2d(3, 5, (3, 5), stride=(2, 3), padding=(1, 0), bias=False),
         nn.Conv2d(3, 5, 4, stride=2, padding=1, bias=False),
         nn.Conv2d(3, 5, 2, stride=4, bias=False),
+        nn.Conv2d(3, 5, 3, stride=(8, 1), padding=1, bias=False),
+        nn.Conv1d(3, 5, 3, stride=100, padding=1, bias=False),
         nn.Conv1d(3, 5, 7, stride=3, padding=3, bias=False),
         nn.Conv1d(3, 600, 41, padding=20, bias=False),
     ],
@@ -60,3 +63,9 @@ class _Nowhere(nn.Module):
 @pytest.mark.parametrize("module", [_Everywhere(), _Nowhere()])
 def test_what_reads_the_whole_map_or_nothing_has_no_window(module: nn.Module) -> None:
     assert dense(module, 2, 1) is None
+
+
+def test_a_stride_too_large_for_every_map_is_refused() -> None:
+    with pytest.raises(UsageError, match="two outputs side by side in a map 256 wide") as refusal:
+        dense(nn.Conv1d(1, 1, 3, stride=128, padding=1, bias=False).double(), 1, 1)
+    assert "--stride" in refusal.value.hint

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Any
 
 import pytest
@@ -12,6 +13,7 @@ from dlcat.explain import optimizer as explained
 from dlcat.explain.landscape import LANDSCAPES, ROSENBROCK, SADDLE, VALLEY, Landscape
 from dlcat.optim.optimizers import optimizer
 from dlcat.registry import Choice
+from dlcat.view import explain as view
 
 
 @pytest.mark.parametrize("landscape", LANDSCAPES, ids=lambda landscape: landscape.name)
@@ -74,6 +76,18 @@ def test_the_best_rate_of_all_is_found_for_gradient_descent() -> None:
     best = min(counts, key=counts.__getitem__)
     found = explained.best(Choice(name="gradient_descent"), VALLEY)
     assert (found.options["lr"], found.gradients) == (best, counts[best])
+
+
+def test_the_rates_that_were_tried_are_told() -> None:
+    found = explained.best(Choice(name="gradient_descent"), VALLEY)
+    assert found.rates == explained.RATES[: len(found.rates)]
+    assert (
+        len(found.rates) == explained.RATES.index(found.options["lr"]) + 1 + explained.PATIENCE < len(explained.RATES)
+    )
+    text = view.text(asdict(explained.explain(Choice(name="gradient_descent"))))
+    assert f"best of {len(found.rates)} rates, 5 to {found.rates[-1]:g}" in text
+    assert "no more once 2 in a row were no better than the best before" in " ".join(text.split())
+    assert explained.best(Choice(name="sgd", options={"lr": 0.01}), VALLEY).rates == ()
 
 
 def test_momentum_is_faster_along_a_valley_and_away_from_a_saddle() -> None:
