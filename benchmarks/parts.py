@@ -25,16 +25,17 @@ BASE = "mnist_parts"
 COLUMNS = ("test accuracy, %", "training, s", "gradient passes", "parameters", "MACs")
 PLACE = {"conv": "model.conv", "norm": "model.norm", "optimizer": "optimizer"}
 OPTIONS = {
-    "group": "groups: 8",
-    "weight_standardization": "groups: 8",
-    "sgd": "lr: 0.1",
-    "momentum": "lr: 0.03",
-    "nesterov": "lr: 0.03",
-    "adam": "lr: 0.003",
-    "adamw": "lr: 0.003",
-    "amsgrad": "lr: 0.003",
-    "lion": "lr: 0.0003",
-    "gradient_descent": "lr: 1.0",
+    "norm": {"group": "groups: 8", "weight_standardization": "groups: 8"},
+    "optimizer": {
+        "sgd": "lr: 0.1",
+        "momentum": "lr: 0.03",
+        "nesterov": "lr: 0.03",
+        "adam": "lr: 0.003",
+        "adamw": "lr: 0.003",
+        "amsgrad": "lr: 0.003",
+        "lion": "lr: 0.0003",
+        "gradient_descent": "lr: 1.0",
+    },
 }
 SEARCHES = ("train.batch_size=full", "schedule=constant")
 EPOCHS = {"gradient_descent": 20, "conjugate_gradient": 10, "lbfgs": 1, "newton_cg": 1}
@@ -84,7 +85,7 @@ def row(noun: str, name: str, arguments: argparse.Namespace) -> str:
 
 def settings(noun: str, name: str) -> tuple[str, ...]:
     """The overrides that put the member into the base recipe."""
-    options = OPTIONS.get(name)
+    options = OPTIONS.get(noun, {}).get(name)
     swapped = f"{PLACE[noun]}={{name: {name}, {options}}}" if options else f"{PLACE[noun]}={name}"
     return (swapped, *SEARCHES, f"train.epochs={EPOCHS[name]}") if name in EPOCHS else (swapped,)
 
