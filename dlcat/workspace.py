@@ -222,14 +222,14 @@ class Workspace:
         from dlcat.cost import cost
         from dlcat.registry import Choice
         from dlcat.tasks import task
-        from dlcat.train import device, experiment
+        from dlcat.train import experiment
 
         shape, classes, settings = self._shape(recipe), self._classes(recipe), recipe.train
         outputs = task.bind(recipe.task)(classes).outputs
         batch_size = experiment.FULL_PIECE if settings.batch_size == "full" else settings.batch_size
         precision: str = settings.precision
         if precision == "auto":
-            precision = device.choose("auto", "auto", settings.layout, recipe.model.norm.name).precision
+            precision = experiment.device_for(recipe, "auto").precision
         model = replace(recipe.model, algorithm=Choice(name="native"))
 
         def build() -> nn.Module:

@@ -27,6 +27,7 @@ from dlcat.tasks import task as tasks
 from dlcat.train.augment import augmentation as augmentations
 from dlcat.train.augment import shrink
 from dlcat.train.batches import pieces_of
+from dlcat.train.device import choose as choose_device
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -194,6 +195,17 @@ def build(recipe: Recipe, *, input_shape: tuple[int, ...], classes: Sequence[str
         tuple(group["lr"] for group in built.param_groups),
         looks,
     )
+
+
+def device_for(recipe: Recipe, device: str) -> Device:
+    """Where and how the recipe is computed, with what `auto` means on this machine.
+
+    Raises:
+        UsageError: the device is not there, or cannot compute in that precision.
+        InvalidError: the optimizer's options do not go together.
+    """
+    settings, norm = recipe.train, recipe.model.norm.name
+    return choose_device(device, settings.precision, settings.layout, norm, searches=searches(recipe))
 
 
 def searches(recipe: Recipe) -> bool:

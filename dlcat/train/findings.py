@@ -16,6 +16,7 @@ from dlcat.layers.norms import Mixing
 if TYPE_CHECKING:
     from torch.utils.hooks import RemovableHandle
 
+    from dlcat.layers.algorithms.network import Used
     from dlcat.train.batches import Batches
     from dlcat.train.experiment import Experiment
 
@@ -38,14 +39,20 @@ def convolutions(built: Experiment, test: Batches) -> list[dict[str, Any]]:
     inputs, _ = next(test.in_order(size))
     with built.device.autocast():
         found = used(built.model, inputs)
+        if all(each.algorithm == "native" for each in found):
+            return [_told(each, None) for each in found]
         # Of fewer examples, `auto` would take another choice, and time it.
         seen = _layer_inputs(built, inputs if built.recipe.model.algorithm.name == "auto" else inputs[:EXAMPLES])
     layers = dict(built.model.named_modules())
     told = []
     for each in found:
         error = None if each.algorithm == "native" else _error(built, layers[each.layer], seen[each.layer])
-        told.append({"layer": each.layer, "algorithm": each.algorithm, "backend": each.backend, "error": error})
+        told.append(_told(each, error))
     return told
+
+
+def _told(each: Used, error: float | None) -> dict[str, Any]:
+    return {"layer": each.layer, "algorithm": each.algorithm, "backend": each.backend, "error": error}
 
 
 def _error(built: Experiment, layer: Any, inputs: Tensor) -> float | None:

@@ -102,7 +102,7 @@ def train(
         DivergedError: the loss left the finite numbers; the run's folder keeps what happened.
     """
     recipe = experiment.resolve(recipe)
-    chosen = _device(recipe, device)
+    chosen = experiment.device_for(recipe, device)
     splits = split(recipe, train_examples, test_examples, chosen)
     shape = tuple(train_examples.inputs.shape[1:])
     built = experiment.build(recipe, input_shape=shape, classes=train_examples.classes, device=chosen)
@@ -196,7 +196,7 @@ def restore(recipe: Recipe, run: Run, device: str) -> tuple[Experiment, InputSta
         InvalidError: the run has no weights, or they are not of this recipe's network.
     """
     about = _read_inputs(run)
-    chosen = _device(recipe, device)
+    chosen = experiment.device_for(recipe, device)
     built = experiment.build(recipe, input_shape=tuple(about["shape"]), classes=about["classes"], device=chosen)
     if not run.weights_path.is_file():
         raise InvalidError(f"{run.weights_path}: not there: training did not come to its end")
@@ -205,11 +205,6 @@ def restore(recipe: Recipe, run: Run, device: str) -> tuple[Experiment, InputSta
     except Exception as error:  # safetensors and torch raise several kinds, all meaning this
         raise InvalidError(f"{run.weights_path}: not the weights of {run.recipe_path}: {error}") from error
     return built, about["statistics"], about
-
-
-def _device(recipe: Recipe, device: str) -> devices.Device:
-    settings, norm = recipe.train, recipe.model.norm.name
-    return devices.choose(device, settings.precision, settings.layout, norm, searches=experiment.searches(recipe))
 
 
 def _inputs(measured: InputStatistics, shape: tuple[int, ...], classes: tuple[str, ...]) -> dict[str, Any]:

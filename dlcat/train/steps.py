@@ -47,52 +47,40 @@ def stepper(experiment: Experiment, noise: torch.Generator) -> Callable[[Batch, 
 
 def _follow(experiment: Experiment, scaler: torch.amp.GradScaler, batch: Batch, progress: float) -> Taken:
     """Take the gradient once, and let the optimizer follow it."""
-    seen = _Seen()
+    seen: list[tuple[Tensor, Tensor]] = []
     for loss, hits, count in _losses(experiment, batch, progress):
         scaler.scale(loss * (count / len(batch))).backward()  # type: ignore[no-untyped-call]
-        seen.add(loss, hits, count)
+        seen.append((loss.detach() * count, hits))
     scaler.step(experiment.optimizer)
     scaler.update()
     experiment.optimizer.zero_grad(set_to_none=True)
-    return Taken(seen.loss_sum, seen.hits, 1)
+    return _taken(seen, 1)
 
 
 def _search(experiment: Experiment, noise: torch.Generator, batch: Batch, progress: float) -> Taken:
     """Let the optimizer ask for the loss of the batch, with the same augmentation and dropout each time."""
-    optimizer, seen = experiment.optimizer, _Seen()
+    optimizer = experiment.optimizer
+    evaluations: list[list[tuple[Tensor, Tensor]]] = []
     rewind = _rewinder(noise, experiment.device.device)
-    first = True
 
     def addends() -> Iterator[Tensor]:
-        nonlocal first
-        is_first, first = first, False
         rewind()
+        seen: list[tuple[Tensor, Tensor]] = []
+        evaluations.append(seen)
         for loss, hits, count in _losses(experiment, batch, progress):
-            if is_first:
-                seen.add(loss, hits, count)
+            seen.append((loss.detach() * count, hits))
             yield loss * (count / len(batch))
 
     before = optimizer.gradient_evaluations  # type: ignore[attr-defined]
     optimizer.step(Closure(partial(optimizer.zero_grad, set_to_none=True), addends))  # type: ignore[arg-type]
     optimizer.zero_grad(set_to_none=True)
-    return Taken(seen.loss_sum, seen.hits, optimizer.gradient_evaluations - before)  # type: ignore[attr-defined]
+    return _taken(evaluations[0], optimizer.gradient_evaluations - before)  # type: ignore[attr-defined]
 
 
-class _Seen:
-    """What the pieces of a batch add up to."""
-
-    loss_sum: Tensor
-    hits: Tensor
-
-    def __init__(self) -> None:
-        self._empty = True
-
-    def add(self, loss: Tensor, hits: Tensor, count: int) -> None:
-        """Add a piece's mean loss and hits; no .item() here: it would make a GPU wait."""
-        loss_sum = loss.detach() * count
-        self.loss_sum = loss_sum if self._empty else self.loss_sum + loss_sum
-        self.hits = hits if self._empty else self.hits + hits
-        self._empty = False
+def _taken(seen: list[tuple[Tensor, Tensor]], gradients: int) -> Taken:
+    """From the sum of losses and the hits of every piece."""
+    loss_sums, hits = zip(*seen, strict=True)
+    return Taken(torch.stack(loss_sums).sum(), torch.stack(hits).sum(), gradients)
 
 
 def _losses(experiment: Experiment, batch: Batch, progress: float) -> Iterator[tuple[Tensor, Tensor, int]]:

@@ -332,8 +332,8 @@ def test_every_model_with_every_convolution_costs_what_torch_counts(name: str, c
     try:
         with torch.device("meta"):
             build()
-    except ValueError:
-        pytest.skip("they do not fit")
+    except ValueError as error:
+        pytest.skip(f"{name} refuses {conv_name}, as tests/models holds it to: {error}")
     _agrees_with_torch(build, shape)
 
 

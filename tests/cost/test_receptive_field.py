@@ -112,8 +112,8 @@ def test_every_position_of_every_layer_sees_what_reaches_it(name: str, conv_name
 
     try:
         build()
-    except ValueError:
-        pytest.skip("they do not fit")
+    except ValueError as error:
+        pytest.skip(f"{name} refuses {conv_name}, as tests/models holds it to: {error}")
     assert _sees_what_it_should(build, 3) > 5
 
 

@@ -16,8 +16,9 @@ from dlcat.optim.optimizers import optimizer as optimizers
 from dlcat.readers import Examples
 from dlcat.train import device as devices
 from dlcat.train import experiment, session
+from dlcat.train.averages import settle_averages
 from dlcat.train.experiment import Experiment
-from dlcat.train.loop import Epoch, fit, settle_averages
+from dlcat.train.loop import Epoch, fit
 from dlcat.train.session import Splits
 from dlcat.workspace import Workspace
 
