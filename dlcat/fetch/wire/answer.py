@@ -21,6 +21,9 @@ FINAL: Patience = 1
 BRIEF: Patience = 2
 PASSING: Patience = 5
 
+MEAGRE_BYTES = 16 * 1024
+"""An answer that gives less, and less than was asked for, is refused: a file must not take a million requests."""
+
 _TRANSIENT_STATUSES = frozenset({408, 425, 429, 500, 502, 503, 504})
 _SLOW_DOWN_STATUSES = frozenset({429, 503})
 _CONTENT_RANGE = re.compile(r"bytes (\d{1,19})-(\d{1,19})/(\d{1,19}|\*)", re.ASCII)
@@ -154,3 +157,7 @@ def _require_fit(asked: Asked, answer: Answer) -> None:
     if answer.start != asked.start or beyond or not asked.start < answer.end <= (answer.total_bytes or answer.end):
         last = "" if asked.end is None else asked.end - 1
         raise SourceError(f"asked for bytes {asked.start}-{last}, was given {answer.start}-{answer.end - 1}", FINAL)
+    ends = [end for end in (asked.end, answer.total_bytes or asked.total_bytes) if end is not None]
+    given_bytes, wanted_bytes = answer.end - answer.start, min(ends, default=answer.end) - asked.start
+    if given_bytes < min(wanted_bytes, MEAGRE_BYTES):
+        raise SourceError(f"only {given_bytes} of the {wanted_bytes} bytes asked for in one answer")

@@ -115,7 +115,7 @@ STATES: dict[str, tuple[Any, str, str]] = {
     "no ranges": (faults.ranges_ignored, "unsure", "no ranges"),
     "neither ranges nor a size": (faults.ranges_ignored & faults.chunked, "unsure", "no size"),
     "other ranges than asked for": (faults.shifted_range(7), "unsure", "was given"),
-    "ranges cut short": (faults.short_range(100), "unsure", "was given"),
+    "ranges cut short": (faults.short_range(100), "unsure", "bytes asked for in one answer"),
     "ranges that do not say which": (faults.no_content_range, "unsure", "without saying which bytes"),
 }
 

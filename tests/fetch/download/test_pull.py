@@ -147,6 +147,15 @@ def test_short_ranges_are_asked_for_until_the_file_is_whole(lab, partial):
     assert len(lab.requests) >= 3
 
 
+def test_a_source_that_gives_next_to_nothing_with_each_answer_is_not_asked_a_million_times(lab, partial):
+    begin(lab, partial, faults.drop_after(1_000_000))
+    asked = len(lab.requests)
+    lab.schedule("a.bin", faults.short_range(1))
+    with pytest.raises(SourceError, match=r"only 1 of the \d+ bytes asked for"):
+        run(lab, partial)
+    assert len(lab.requests) == asked + 1
+
+
 @pytest.mark.parametrize(
     ("fault", "reason"),
     [

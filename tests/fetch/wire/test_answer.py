@@ -19,6 +19,7 @@ def answer(status, content_range=None, length=None, etag=None):
 
 
 REST = Asked(300, 1000, TAG, 1000)
+LONG = Asked(300, 100_000, TAG, 100_000)
 
 
 @pytest.mark.parametrize(
@@ -29,7 +30,13 @@ REST = Asked(300, 1000, TAG, 1000)
         (REST, answer(200, length="1000"), "restart"),
         (REST, answer(206, "bytes 300-999/1000", etag=TAG), "append"),
         (REST, answer(206, "bytes 300-999/1000"), ChangedError),
-        (REST, answer(206, "bytes 300-500/1000", etag=TAG), "append"),
+        (REST, answer(206, "bytes 300-500/1000", etag=TAG), PASSING),
+        (LONG, answer(206, "bytes 300-500/100000", etag=TAG), PASSING),
+        (LONG, answer(206, "bytes 300-16682/100000", etag=TAG), PASSING),
+        (LONG, answer(206, "bytes 300-16683/100000", etag=TAG), "append"),
+        (Asked(300), answer(206, "bytes 300-500/1000"), PASSING),
+        (Asked(300), answer(206, "bytes 300-500/*"), "append"),
+        (Asked(300, 2000), answer(206, "bytes 300-500/501"), "append"),
         (REST, answer(206, "bytes 300-999/*", etag=TAG), "append"),
         (Asked(300), answer(206, "bytes 300-999/1000"), "append"),
         (REST, answer(206, "bytes 300-999/1001"), ChangedError),
