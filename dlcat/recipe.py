@@ -75,7 +75,7 @@ class Train:
     precision: Precision = "auto"
     """Number format of the network: auto picks bf16 where the processor has matrix units for it, else fp32."""
     layout: Layout = "auto"
-    """Memory order of images: auto picks what is faster for the norm and the precision."""
+    """Memory order of images: auto picks what is faster for the norm."""
     seed: Annotated[int, Ge(0), Lt(2**63)] = 0
     """Everything random follows from it: the validation split, the first weights, the order, the augmentation."""
     validation: Annotated[float, Ge(0), Lt(1)] = 0.1

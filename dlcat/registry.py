@@ -16,7 +16,7 @@ import pkgutil
 import re
 from dataclasses import dataclass, field
 from functools import partial
-from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar, overload
 
 from dlcat.errors import InvalidError, nearest
 
@@ -64,20 +64,30 @@ class Family:
     Args:
         noun: what one member is called in YAML, errors and help: 'norm'.
         home: the module or package that defines the members; its modules are imported when a member is first asked for.
+        traits: what the rest of dlcat must know of a member beside what it computes; every field has a default.
     """
 
-    def __init__(self, noun: str, home: str) -> None:
+    def __init__(self, noun: str, home: str, traits: Callable[..., Any] = dict) -> None:
         self.noun = noun
         self._home = home
+        self._make_traits = traits
         self._members: dict[str, Callable[..., Any]] = {}
+        self._traits: dict[str, Any] = {}
         self._broken: list[str] = []
         self._found = False
 
-    def __call__(self, member: Member) -> Member:
-        """Add a function as a member under its own name."""
+    @overload
+    def __call__(self, member: Member) -> Member: ...
+    @overload
+    def __call__(self, **traits: Any) -> Callable[[Member], Member]: ...
+    def __call__(self, member: Member | None = None, **traits: Any) -> Member | Callable[[Member], Member]:
+        """Add a function as a member under its own name: `@norm`, or with traits `@norm(needs_batch=True)`."""
+        if member is None:
+            return partial(self.__call__, **traits)
         name = member.__name__
         if name in self._members:
             raise ValueError(f"two members of family {self.noun!r} are named {name!r}")
+        self._traits[name] = self._make_traits(**traits)
         self._members[name] = member
         return member
 
@@ -106,6 +116,10 @@ class Family:
         """What other packages wanted to add and could not: package, entry point and reason of each."""
         self._discover()
         return tuple(self._broken)
+
+    def traits(self, name: str) -> Any:
+        """What the rest of dlcat must know of the member: an instance of the family's traits."""
+        return self._traits[self[name].__name__]
 
     def describe(self, name: str) -> str:
         """The first line of the member's docstring."""

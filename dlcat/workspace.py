@@ -220,6 +220,7 @@ class Workspace:
                 there are too few examples at a time to train on.
         """
         from dlcat.cost import cost
+        from dlcat.cost.meta import without_compiler
         from dlcat.registry import Choice
         from dlcat.tasks import task
         from dlcat.train import experiment
@@ -229,7 +230,8 @@ class Workspace:
         batch_size = experiment.FULL_PIECE if settings.batch_size == "full" else settings.batch_size
         precision: str = settings.precision
         if precision == "auto":
-            precision = experiment.device_for(recipe, "auto").precision
+            with without_compiler():  # the first optimizer that is made would import it, too
+                precision = experiment.device_for(recipe, "auto").precision
         model = replace(recipe.model, algorithm=Choice(name="native"))
 
         def build() -> nn.Module:

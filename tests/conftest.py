@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from hypothesis import settings
 
 from dlcat import locations
 from dlcat.workspace import Workspace
@@ -31,6 +32,11 @@ NOBODY = 65534
 # Several processes of tests share the cores: each takes one, else their threads wait for each other.
 if "PYTEST_XDIST_WORKER" in os.environ:
     os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+# The same examples every time, so that a run can be repeated; `--hypothesis-profile explore` looks for others.
+settings.register_profile("repeatable", derandomize=True)
+settings.register_profile("explore", derandomize=False)
+settings.load_profile("repeatable")
 
 # Where the tests run in the background of a script, Ctrl-C is ignored, and every process they start would inherit that.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:

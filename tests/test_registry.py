@@ -7,6 +7,7 @@ import json
 import shutil
 import sys
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
 from typing import Annotated, Any, Literal
@@ -83,6 +84,31 @@ def test_two_members_of_one_name_are_a_mistake(family: Family) -> None:
 
     with pytest.raises(ValueError, match=r"'cheese' are named 'brie'"):
         family(brie)
+
+
+def test_a_member_may_say_what_else_is_to_be_known_of_it() -> None:
+    @dataclass(frozen=True)
+    class Traits:
+        smells: bool = False
+
+    made = Family("cheese", "dlcat.errors", Traits)
+
+    @made(smells=True)
+    def limburger(weight: int) -> int:
+        """Known by its smell."""
+        return weight
+
+    @made
+    def mozzarella(weight: int) -> int:
+        """White and mild."""
+        return weight
+
+    assert made["limburger"](5) == 5
+    assert [made.traits(name).smells for name in made] == [True, False]
+    with pytest.raises(TypeError, match="tastes"):
+        made(tastes=True)(len)
+    with pytest.raises(InvalidError, match="no cheese named 'edam'"):
+        made.traits("edam")
 
 
 def test_an_unknown_name_is_met_with_the_closest(family: Family) -> None:

@@ -51,12 +51,7 @@ def optimizers(
 
 def network(weights: int) -> nn.Module:
     """A plain convolutional network of about so many weights, in tensors of the usual kinds and sizes."""
-    parts = choose(
-        conv_choice=Choice(name="standard"),
-        norm_choice=Choice(name="batch"),
-        activation_choice=Choice(name="relu"),
-        dimensions=2,
-    )
+    parts = choose()
     # Two 3 x 3 convolutions at each of the widths w, 2 w and 4 w, the first one small: 9 w² (1 + 2 + 4 + 8 + 16) weights.
     width = max(1, round(sqrt(weights / 279)))
     made: nn.Module = model["convnet"]((3, 32, 32), 10, parts, widths=(width, 2 * width, 4 * width))

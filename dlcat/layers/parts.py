@@ -8,16 +8,14 @@ from typing import TYPE_CHECKING
 
 from torch import nn
 
-from dlcat.layers.activations import activation
-from dlcat.layers.convs import Chain, conv, full
+from dlcat.layers import activations, convs, norms
+from dlcat.layers.convs import Chain, full
 from dlcat.layers.grouped import in_groups
-from dlcat.layers.norms import WITHOUT_SHIFT, norm
 from dlcat.layers.standardized import StandardizedConvolution
+from dlcat.registry import Choice
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-    from dlcat.registry import Choice
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +33,7 @@ class Parts:
     bias: bool
     """Whether convolutions have a bias: only where the norm adds none of its own, for most subtract it as well."""
     standardized: bool = False
-    """Whether convolutions compute with standardized weights: the norm `weight_standardization` asks for it."""
+    """Whether convolutions compute with standardized weights, as some norms ask for."""
 
     def conv(self, channels_in: int, channels_out: int, kernel: int, stride: int = 1) -> nn.Module:
         """The chosen convolution."""
@@ -97,19 +95,28 @@ class Parts:
         return StandardizedConvolution(convolution) if self.standardized else convolution
 
 
-def choose(*, conv_choice: Choice, norm_choice: Choice, activation_choice: Choice, dimensions: int) -> Parts:
-    """The parts that three choices name.
+def choose(
+    *,
+    conv: Choice | str = "standard",
+    norm: Choice | str = "batch",
+    activation: Choice | str = "relu",
+    dimensions: int = 2,
+) -> Parts:
+    """The parts that three choices name; a name alone stands for the member with its defaults.
 
     Raises:
         InvalidError: no such member or option, or an option of the wrong type.
     """
+    conv, norm, activation = (Choice(name=each) if isinstance(each, str) else each for each in (conv, norm, activation))
+    make_norm = norms.norm.bind(norm)
+    traits: norms.Traits = norms.norm.traits(norm.name)
     return Parts(
-        make_conv=conv.bind(conv_choice),
-        make_norm=norm.bind(norm_choice),
-        make_activation=activation.bind(activation_choice),
+        make_conv=convs.conv.bind(conv),
+        make_norm=make_norm,
+        make_activation=activations.activation.bind(activation),
         dimensions=dimensions,
-        bias=norm_choice.name in WITHOUT_SHIFT,
-        standardized=norm_choice.name == "weight_standardization",
+        bias=not traits.shifts,
+        standardized=traits.standardizes_weights,
     )
 
 

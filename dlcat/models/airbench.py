@@ -9,6 +9,7 @@ from annotated_types import Ge
 from torch import Tensor, nn
 
 from dlcat.layers.parts import Parts, initialise_he
+from dlcat.layers.standardized import StandardizedConvolution
 from dlcat.models import model
 from dlcat.models.residual import large_stem, small_stem
 from dlcat.models.sizes import Stem, Width, is_small, scaled
@@ -42,7 +43,7 @@ def airbench(
 
     Raises:
         ValueError: the norm or the convolution does not fit the widths, or `identity` where the convolution is not
-            full.
+            full or its weights are standardized.
     """
     channels = scaled(STEM_CHANNELS, width)
     make_stem = small_stem if is_small(stem, input_shape) else large_stem
@@ -82,6 +83,11 @@ class Scaled(nn.Module):
 
 def _start_as_identity(convolution: nn.Module) -> None:
     """Let the first outputs be the inputs: a single 1 in the middle of each window."""
+    if isinstance(convolution, StandardizedConvolution):
+        raise ValueError(
+            "identity starts convolutions as what they read, and standardized weights cannot be that; "
+            "expected another norm, or identity: false"
+        )
     if not isinstance(convolution, nn.Conv1d | nn.Conv2d) or convolution.groups > 1:
         raise ValueError(
             "identity starts full convolutions as what they read, and the chosen one is none; "

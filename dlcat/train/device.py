@@ -11,13 +11,12 @@ from typing import TYPE_CHECKING
 import torch
 
 from dlcat.errors import UsageError
+from dlcat.layers.norms import norm
 
 if TYPE_CHECKING:
     from dlcat.recipe import Layout, Precision
 
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
-POSITIONWISE_NORMS = frozenset({"group", "layer", "instance", "weight_standardization"})
-"""Norms that average over positions of one example; torch computes them faster on contiguous images."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,14 +50,14 @@ class Device:
         return images.to(self.device)
 
 
-def choose(device: str, precision: Precision, layout: Layout, norm: str, *, searches: bool = False) -> Device:
+def choose(device: str, precision: Precision, layout: Layout, norm_name: str, *, searches: bool = False) -> Device:
     """What `auto` means on this machine.
 
     Args:
         device: auto, cpu, cuda, cuda:1, mps.
         precision: as in the recipe.
         layout: as in the recipe.
-        norm: the name of the norm, which decides the faster layout.
+        norm_name: the norm, which decides the faster layout.
         searches: whether losses are compared along a line, which takes more digits than bf16 has.
 
     Raises:
@@ -66,7 +65,7 @@ def choose(device: str, precision: Precision, layout: Layout, norm: str, *, sear
     """
     found = _device(device)
     chosen, why = _precision(found, precision, searches)
-    order, why_order = _layout(layout, norm)
+    order, why_order = _layout(layout, norm_name)
     return Device(found, chosen, order, {"precision": why, "layout": why_order})
 
 
@@ -126,9 +125,9 @@ def _precision(device: torch.device, wanted: Precision, searches: bool) -> tuple
     return "fp32", "no bf16 units here: bf16 would be emulated"
 
 
-def _layout(wanted: Layout, norm: str) -> tuple[str, str]:
+def _layout(wanted: Layout, norm_name: str) -> tuple[str, str]:
     if wanted != "auto":
         return wanted, "set by the recipe"
-    if norm in POSITIONWISE_NORMS:
-        return "contiguous", f"{norm} norm is faster on contiguous images"
+    if norm.traits(norm_name).averages_positions:
+        return "contiguous", f"{norm_name} norm is faster on contiguous images"
     return "channels_last", "convolutions and batch norm are faster with channels last"

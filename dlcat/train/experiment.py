@@ -55,9 +55,6 @@ FAMILIES: dict[str, Family] = {
 """Every family a recipe chooses from, by its noun."""
 
 
-BATCH_NORMS = frozenset({"batch", "sync_batch"})
-"""Norms that cannot do with one example."""
-
 FULL_PIECE = 1000
 """Examples of a full batch that pass through the network at a time, where a recipe does not say."""
 
@@ -204,8 +201,8 @@ def device_for(recipe: Recipe, device: str) -> Device:
         UsageError: the device is not there, or cannot compute in that precision.
         InvalidError: the optimizer's options do not go together.
     """
-    settings, norm = recipe.train, recipe.model.norm.name
-    return choose_device(device, settings.precision, settings.layout, norm, searches=searches(recipe))
+    settings = recipe.train
+    return choose_device(device, settings.precision, settings.layout, recipe.model.norm.name, searches=searches(recipe))
 
 
 def searches(recipe: Recipe) -> bool:
@@ -232,10 +229,7 @@ def build_model(recipe: Recipe, input_shape: tuple[int, ...], outputs: int) -> n
     chosen = recipe.model
     torch.manual_seed(recipe.train.seed)
     parts = choose_parts(
-        conv_choice=chosen.conv,
-        norm_choice=chosen.norm,
-        activation_choice=chosen.activation,
-        dimensions=len(input_shape) - 1,
+        conv=chosen.conv, norm=chosen.norm, activation=chosen.activation, dimensions=len(input_shape) - 1
     )
     builder = models.bind(Choice(name=chosen.name, options=chosen.options))
     built: nn.Module = _fitting(recipe, ("model",), partial(builder, input_shape, outputs, parts))
@@ -248,7 +242,7 @@ def contradictions(recipe: Recipe) -> Iterator[Fault]:
     """What parses and still cannot mean what it says."""
     settings = recipe.train
     key = "batch_size" if settings.micro_batch_size is None else "micro_batch_size"
-    if recipe.model.norm.name in BATCH_NORMS and _smallest_piece(settings) == 1:
+    if norm.traits(recipe.model.norm.name).needs_batch and _smallest_piece(settings) == 1:
         yield (
             ("train", key),
             f"norm {recipe.model.norm.name} needs more than one example at a time; expected at least 2, found 1 "

@@ -95,12 +95,12 @@ def _losses(experiment: Experiment, batch: Batch, progress: float) -> Iterator[t
 def _rewinder(noise: torch.Generator, device: torch.device) -> Callable[[], None]:
     """Sets all that is random in a step back to what it is now."""
     drawn, chance = noise.get_state(), torch.get_rng_state()
-    on_device = torch.cuda.get_rng_state(device) if device.type == "cuda" else None
+    on_device = None if device.type == "cpu" else torch.get_device_module(device).get_rng_state(device)
 
     def rewind() -> None:
         noise.set_state(drawn)
         torch.set_rng_state(chance)
         if on_device is not None:
-            torch.cuda.set_rng_state(on_device, device)
+            torch.get_device_module(device).set_rng_state(on_device, device)
 
     return rewind

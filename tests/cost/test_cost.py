@@ -39,9 +39,8 @@ def _of(place: Workspace, recipe: str, *overrides: str, shape: tuple[int, ...], 
 
 def _parts(conv_name: str = "standard", norm_name: str = "batch", dimensions: int = 2) -> Parts:
     return choose(
-        conv_choice=Choice(name=conv_name),
-        norm_choice=Choice(name=norm_name, options={"groups": 4} if norm_name == "weight_standardization" else {}),
-        activation_choice=Choice(name="relu"),
+        conv=conv_name,
+        norm=Choice(name=norm_name, options={"groups": 4} if norm_name == "weight_standardization" else {}),
         dimensions=dimensions,
     )
 

@@ -28,10 +28,8 @@ NETWORKS: list[tuple[str, dict[str, Any], str, str]] = [
 
 def _build(name: str, options: dict[str, Any], norm_name: str, conv_name: str) -> nn.Module:
     parts = choose(
-        conv_choice=Choice(name=conv_name),
-        norm_choice=Choice(name=norm_name, options={"groups": 4} if norm_name == "weight_standardization" else {}),
-        activation_choice=Choice(name="relu"),
-        dimensions=2,
+        conv=conv_name,
+        norm=Choice(name=norm_name, options={"groups": 4} if norm_name == "weight_standardization" else {}),
     )
     network: nn.Module = model[name]((3, 16, 16), 10, parts, **options)
     return network

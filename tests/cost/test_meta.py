@@ -18,6 +18,13 @@ def test_counting_does_not_import_the_compiler(python: Callable[..., str]) -> No
     python(COUNT)
 
 
+def test_nor_does_the_command(python: Callable[..., str]) -> None:
+    python(
+        "import sys; from dlcat.cli import run; run(['cost', 'cifar_bn']);"
+        "assert not [name for name in sys.modules if name.startswith('torch._dynamo')]"
+    )
+
+
 def test_the_compiler_works_after_a_count_and_a_count_after_the_compiler(python: Callable[..., str]) -> None:
     compiled = "print(torch.compile(lambda x: (x + 1).mean(), backend='eager')(torch.ones(3)).item())\n"
     assert python(f"{COUNT}{compiled}print(cost(build, (3, 9, 9)).macs)").split() == ["2.0", str(49 * 8 * 27)]

@@ -21,7 +21,6 @@ from dlcat.layers.parts import Parts, choose
 from dlcat.layers.upsamples import upsample
 from dlcat.models import model
 from dlcat.models.squeeze import SqueezeExcitation
-from dlcat.registry import Choice
 
 LENGTH = 44
 SMALL: dict[str, dict[str, Any]] = {
@@ -39,12 +38,7 @@ SMALL: dict[str, dict[str, Any]] = {
 
 
 def _parts(conv_name: str, norm_name: str = "batch", dimensions: int = 1) -> Parts:
-    return choose(
-        conv_choice=Choice(name=conv_name),
-        norm_choice=Choice(name=norm_name),
-        activation_choice=Choice(name="relu"),
-        dimensions=dimensions,
-    )
+    return choose(conv=conv_name, norm=norm_name, dimensions=dimensions)
 
 
 def _foreseen(network: nn.Module, shape: tuple[int, ...]) -> dict[str, tuple[Sight, ...]]:

@@ -32,12 +32,7 @@ def test_convolutions_side_by_side_give_what_each_gives_alone(
 
 
 def _parts(name: str, norm: str = "batch") -> Parts:
-    return choose(
-        conv_choice=Choice(name=name),
-        norm_choice=Choice(name=norm, options={"groups": 1} if norm == "weight_standardization" else {}),
-        activation_choice=Choice(name="relu"),
-        dimensions=2,
-    )
+    return choose(conv=name, norm=Choice(name=norm, options={"groups": 1} if norm == "weight_standardization" else {}))
 
 
 def test_as_many_groups_as_channels_are_a_depthwise_convolution() -> None:

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
-from dlcat.layers.norms import WITHOUT_SHIFT, maps, norm
+from dlcat.layers.norms import maps, norm
 
 CHANNELS = 4
 SHAPES = {"1-d": (6, CHANNELS, 9), "2-d": (6, CHANNELS, 5, 7)}
@@ -311,7 +311,7 @@ def test_the_meta_device_knows_the_shape(name: str) -> None:
 @every_norm
 def test_a_norm_has_a_shift_of_its_own_or_says_that_it_has_none(name: str) -> None:
     named = dict(_make(name).named_parameters())
-    assert ("bias" in named) == (name not in WITHOUT_SHIFT)
+    assert ("bias" in named) == norm.traits(name).shifts
 
 
 @pytest.mark.parametrize("name", ["group", "weight_standardization"])

@@ -9,16 +9,10 @@ from torch import nn
 from dlcat.errors import InvalidError
 from dlcat.layers.convs import Chain
 from dlcat.layers.parts import Parts, choose, initialise_he
-from dlcat.registry import Choice
 
 
 def _parts(conv: str = "standard", norm: str = "batch", dimensions: int = 2) -> Parts:
-    return choose(
-        conv_choice=Choice(name=conv),
-        norm_choice=Choice(name=norm),
-        activation_choice=Choice(name="relu"),
-        dimensions=dimensions,
-    )
+    return choose(conv=conv, norm=norm, dimensions=dimensions)
 
 
 @pytest.mark.parametrize(

@@ -17,9 +17,8 @@ CHANNELS = 4  # in and out: what every type of convolution can do
 
 def _parts(name: str = "weight_standardization", convolution: str = "standard", dimensions: int = 2) -> Parts:
     return choose(
-        conv_choice=Choice(name=convolution, options={"groups": 2} if "group" in convolution else {}),
-        norm_choice=Choice(name=name, options={"groups": 2} if name != "none" else {}),
-        activation_choice=Choice(name="relu"),
+        conv=Choice(name=convolution, options={"groups": 2} if "group" in convolution else {}),
+        norm=Choice(name=name, options={"groups": 2} if name != "none" else {}),
         dimensions=dimensions,
     )
 

@@ -18,12 +18,7 @@ def _build(
     shape: tuple[int, ...] = (3, 32, 32), norm: str = "batch", conv: str = "standard", act: str = "gelu", **options: Any
 ) -> Any:
     torch.manual_seed(0)
-    parts = choose(
-        conv_choice=Choice(name=conv),
-        norm_choice=Choice(name=norm),
-        activation_choice=Choice(name=act),
-        dimensions=len(shape) - 1,
-    )
+    parts = choose(conv=conv, norm=norm, activation=act, dimensions=len(shape) - 1)
     return model["airbench"](shape, 10, parts, **options)
 
 
@@ -86,13 +81,18 @@ def test_convolutions_may_start_with_the_identity(conv: str, shape: tuple[int, .
 
 @pytest.mark.parametrize(
     ("conv", "norm", "width"),
-    [("group", "batch", 1.0), ("depthwise_separable", "batch", 1.0), ("standard", "weight_standardization", 4.0)],
+    [("group", "batch", 1.0), ("depthwise_separable", "batch", 1.0)],
 )
 def test_the_identity_needs_a_full_convolution(conv: str, norm: str, width: float) -> None:
     with pytest.raises(
         ValueError, match="identity starts full convolutions as what they read, and the chosen one is none"
     ):
         _build(conv=conv, norm=norm, width=width, identity=True)
+
+
+def test_standardized_weights_cannot_start_as_the_identity() -> None:
+    with pytest.raises(ValueError, match="standardized weights cannot be that; expected another norm"):
+        _build(norm="weight_standardization", width=4.0, identity=True)
 
 
 @pytest.mark.parametrize("shape", [(2, 17), (1, 9, 12), (3, 1, 1)], ids=str)

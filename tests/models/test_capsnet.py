@@ -19,12 +19,7 @@ from dlcat.tasks import task
 
 def _build(shape: tuple[int, ...] = (1, 28, 28), norm: str = "none", conv: str = "standard", **options: Any) -> Any:
     torch.manual_seed(0)
-    parts = choose(
-        conv_choice=Choice(name=conv),
-        norm_choice=Choice(name=norm),
-        activation_choice=Choice(name="relu"),
-        dimensions=len(shape) - 1,
-    )
+    parts = choose(conv=conv, norm=norm, dimensions=len(shape) - 1)
     return model["capsnet"](shape, 10, parts, **options)
 
 

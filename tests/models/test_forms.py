@@ -14,19 +14,13 @@ from dlcat.models import model
 from dlcat.models.densenet import Dense
 from dlcat.models.preact_resnet import PreactivatedResidual, Preactivation
 from dlcat.models.residual import Residual
-from dlcat.registry import Choice
 
 
 def _build(
     name: str, shape: tuple[int, ...] = (3, 32, 32), norm: str = "batch", conv: str = "standard", **options: Any
 ) -> Any:
     torch.manual_seed(0)
-    parts = choose(
-        conv_choice=Choice(name=conv),
-        norm_choice=Choice(name=norm),
-        activation_choice=Choice(name="relu"),
-        dimensions=len(shape) - 1,
-    )
+    parts = choose(conv=conv, norm=norm, dimensions=len(shape) - 1)
     return model[name](shape, 10, parts, **options)
 
 

@@ -33,12 +33,7 @@ def _build(
     shape: tuple[int, ...] = (3, 32, 32), outputs: int = 10, norm: str = "batch", conv: str = "standard", **options: Any
 ) -> Any:
     torch.manual_seed(0)
-    parts = choose(
-        conv_choice=Choice(name=conv),
-        norm_choice=Choice(name=norm),
-        activation_choice=Choice(name="relu"),
-        dimensions=len(shape) - 1,
-    )
+    parts = choose(conv=conv, norm=norm, dimensions=len(shape) - 1)
     return model["googlenet"](shape, outputs, parts, **options)
 
 

@@ -52,9 +52,9 @@ REFUSALS = {
 
 def _parts(conv_name: str = "standard", norm_name: str = "batch", act: str = "relu", dimensions: int = 2) -> Parts:
     return choose(
-        conv_choice=Choice(name=conv_name),
-        norm_choice=Choice(name=norm_name, options=FITTING.get(norm_name, {})),
-        activation_choice=Choice(name=act),
+        conv=conv_name,
+        norm=Choice(name=norm_name, options=FITTING.get(norm_name, {})),
+        activation=act,
         dimensions=dimensions,
     )
 

@@ -11,16 +11,10 @@ from torch import nn
 from dlcat.layers.parts import choose
 from dlcat.models.residual import Residual
 from dlcat.models.resnet import resnet
-from dlcat.registry import Choice
 
 
 def _build(outputs: int = 10, norm: str = "batch", **options: Any) -> nn.Module:
-    parts = choose(
-        conv_choice=Choice(name="standard"),
-        norm_choice=Choice(name=norm),
-        activation_choice=Choice(name="relu"),
-        dimensions=2,
-    )
+    parts = choose(norm=norm)
     return resnet((3, 32, 32), outputs, parts, **options)
 
 

@@ -11,7 +11,6 @@ from torch import nn
 from dlcat.layers.parts import choose
 from dlcat.models import model
 from dlcat.models.squeeze import SqueezeExcitation, squeeze_excitation
-from dlcat.registry import Choice
 
 
 @pytest.mark.parametrize("shape", [(3, 8, 5), (3, 8, 4, 7)], ids=str)
@@ -60,12 +59,7 @@ def test_a_reduction_of_0_leaves_it_out() -> None:
 )
 @pytest.mark.parametrize("dimensions", [1, 2])
 def test_models_take_one_for_each_block(name: str, options: dict[str, Any], blocks: int, dimensions: int) -> None:
-    parts = choose(
-        conv_choice=Choice(name="standard"),
-        norm_choice=Choice(name="batch"),
-        activation_choice=Choice(name="relu"),
-        dimensions=dimensions,
-    )
+    parts = choose(dimensions=dimensions)
     shape = (1,) + (12,) * dimensions
     network = model[name](shape, 10, parts, squeeze=16, **options)
     assert sum(isinstance(module, SqueezeExcitation) for module in network.modules()) == blocks

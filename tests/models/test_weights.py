@@ -12,16 +12,10 @@ import yaml
 
 from dlcat.layers.parts import choose
 from dlcat.models import model
-from dlcat.registry import Choice
 
 
 def _weights(name: str, *, imagenet: bool, norm: str = "batch", **options: Any) -> int:
-    parts = choose(
-        conv_choice=Choice(name="standard"),
-        norm_choice=Choice(name=norm),
-        activation_choice=Choice(name="relu"),
-        dimensions=2,
-    )
+    parts = choose(norm=norm)
     shape, outputs = ((3, 224, 224), 1000) if imagenet else ((3, 32, 32), 10)
     with torch.device("meta"):
         network = model[name](shape, outputs, parts, **options)
@@ -146,12 +140,7 @@ def test_variants_have_as_many_million_weights_as_their_papers_say(
     ids=str,
 )
 def test_the_depth_counts_the_layers_with_weights(name: str, options: dict[str, Any]) -> None:
-    parts = choose(
-        conv_choice=Choice(name="standard"),
-        norm_choice=Choice(name="none"),
-        activation_choice=Choice(name="relu"),
-        dimensions=2,
-    )
+    parts = choose(norm="none")
     with torch.device("meta"):
         network = model[name]((3, 32, 32), 10, parts, **options)
     layers = [

@@ -19,12 +19,7 @@ from dlcat.registry import Choice
 
 
 def _parts(norm: str = "batch", conv: str = "standard", dimensions: int = 2) -> Any:
-    return choose(
-        conv_choice=Choice(name=conv),
-        norm_choice=Choice(name=norm),
-        activation_choice=Choice(name="relu"),
-        dimensions=dimensions,
-    )
+    return choose(conv=conv, norm=norm, dimensions=dimensions)
 
 
 def _build(

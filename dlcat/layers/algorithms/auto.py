@@ -17,7 +17,7 @@ from filelock import FileLock, Timeout
 from torch import nn
 from torch.nn import functional
 
-from dlcat import disk, locations
+from dlcat import __version__, disk, locations
 from dlcat.errors import DiskError
 from dlcat.layers.algorithms import algorithm
 from dlcat.layers.algorithms.computed import Conv1d, Conv2d, chosen, convolved, has_channels_last
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     Candidates = dict[str, Products | None]
 
 FILE = "algorithms.json"
-"""In the cache folder: what was found, by machine and shape."""
+"""What was found, by machine and shape: in the user's cache folder whatever `--cache` says, for it goes by the machine."""
 ROUNDS = 3
 HOPELESS = 3.0
 """Times the best first run: who takes longer is not timed again."""
@@ -57,7 +57,7 @@ def auto(convolution: Convolution) -> nn.Module:
     """The fastest of the others on this machine, forward and backward, timed once for every shape and remembered.
 
     The first batch of a shape, type of number and order of memory takes as long as all of them together. What was found is
-    kept in the cache folder, so that the next run computes the same; `choices` tells it.
+    kept in the user's cache folder, so that the next run computes the same; `choices` tells it.
     """
     return chosen(convolution, partial(_choose, _candidates(convolution)))
 
@@ -104,7 +104,7 @@ def _key(candidates: Candidates, convolution: Convolution, inputs: Tensor) -> st
         [
             _machine(inputs.device),
             f"{torch.get_num_threads()} threads",
-            f"torch {torch.__version__}",
+            f"dlcat {__version__}, torch {torch.__version__}",
             ", ".join(candidates),
             f"{str(dtype).removeprefix('torch.')} {order}",
             f"{'x'.join(map(str, (batch, *inputs.shape[1:])))} {convolution}",

@@ -6,19 +6,32 @@ one channel of one example.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Annotated, Protocol, runtime_checkable
 
 from annotated_types import Gt, Le
 
 from dlcat.registry import Family
 
-norm = Family("norm", __name__)
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Traits:
+    """What networks and training go by, of a norm that they know by its name only."""
+
+    shifts: bool = True
+    """It adds a number of its own to each channel, so that the convolution before it needs no bias."""
+    needs_batch: bool = False
+    """It cannot train on one example."""
+    averages_positions: bool = False
+    """It averages over positions of one example, which torch computes faster on contiguous images."""
+    standardizes_weights: bool = False
+    """Convolutions are to compute with standardized weights."""
+
+
+norm = Family("norm", __name__, Traits)
 
 Epsilon = Annotated[float, Gt(0)]
 Momentum = Annotated[float, Gt(0), Le(1)]
-
-WITHOUT_SHIFT = frozenset({"none", "local_response"})
-"""Norms that add nothing of their own to a channel: the convolution before them keeps its bias."""
 
 
 @runtime_checkable

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from dlcat.layers.norms import Epsilon, Momentum, norm
 
 
-@norm
+@norm(needs_batch=True)
 def batch(channels: int, *, momentum: Momentum = 0.1, eps: Epsilon = 1e-5) -> nn.Module:
     """Over the batch and all positions of a channel (Ioffe & Szegedy 2015, arXiv:1502.03167).
 

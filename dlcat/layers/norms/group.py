@@ -17,7 +17,7 @@ from dlcat.layers.norms.rescaling import differentiable_gradients, of_inputs, of
 Groups = Annotated[int, Ge(1)]
 
 
-@norm
+@norm(averages_positions=True)
 def group(channels: int, *, groups: Groups = 32, eps: Epsilon = 1e-5) -> nn.Module:
     """Within groups of channels of one example, whatever the batch size (Wu & He 2018, arXiv:1803.08494).
 
@@ -29,13 +29,13 @@ def group(channels: int, *, groups: Groups = 32, eps: Epsilon = 1e-5) -> nn.Modu
     return GroupNorm(groups, channels, eps=eps)
 
 
-@norm
+@norm(averages_positions=True)
 def layer(channels: int, *, eps: Epsilon = 1e-5) -> nn.Module:
     """Over all channels and positions of one example (Ba et al. 2016, arXiv:1607.06450)."""
     return GroupNorm(1, channels, eps=eps)
 
 
-@norm
+@norm(averages_positions=True)
 def instance(channels: int, *, eps: Epsilon = 1e-5) -> nn.Module:
     """Over the positions of one channel of one example (Ulyanov et al. 2016, arXiv:1607.08022).
 

@@ -14,7 +14,7 @@ from dlcat.layers.norms.maps import by_map, exact, in_order, in_order_of, portio
 from dlcat.layers.norms.rescaling import differentiable_gradients
 
 
-@norm
+@norm(shifts=False)
 def local_response(
     channels: int,  # noqa: ARG001 - every norm is handed its channels
     *,

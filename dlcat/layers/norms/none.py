@@ -7,7 +7,7 @@ from torch import nn
 from dlcat.layers.norms import norm
 
 
-@norm
+@norm(shifts=False)
 def none(channels: int) -> nn.Module:  # noqa: ARG001 - every norm is handed its channels
     """No normalization."""
     return nn.Identity()

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from torch import nn
 
 
-@norm
+@norm(averages_positions=True, standardizes_weights=True)
 def weight_standardization(channels: int, *, groups: Groups = 32, eps: Epsilon = 1e-5) -> nn.Module:
     """Group norm, and every convolution's weights standardized (Qiao et al. 2019, arXiv:1903.10520).
 

@@ -82,7 +82,7 @@ def shapes(draw: st.DrawFn, *, minimal: bool) -> Shape:
 
 
 @pytest.mark.parametrize("name", ANY_SHAPE)
-@settings(max_examples=60, deadline=None, derandomize=True)
+@settings(max_examples=60, deadline=None)
 @given(shape=shapes(minimal=False))
 def test_values_and_gradients_are_torchs_for_any_shape(name: str, shape: Shape) -> None:
     convolution, inputs = shape
@@ -90,7 +90,7 @@ def test_values_and_gradients_are_torchs_for_any_shape(name: str, shape: Shape) 
 
 
 @pytest.mark.parametrize("tile", [2, 4])
-@settings(max_examples=60, deadline=None, derandomize=True)
+@settings(max_examples=60, deadline=None)
 @given(shape=shapes(minimal=True))
 def test_winograd_has_torchs_values_and_gradients_for_any_shape_that_it_takes(tile: int, shape: Shape) -> None:
     convolution, inputs = shape
