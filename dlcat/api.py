@@ -75,7 +75,14 @@ def load(name: str, *, split: str = "train", mirrors: tuple[str, ...] = ()) -> E
     return place.examples(dataset, split)
 
 
-def train(recipe: str, *, overrides: tuple[str, ...] = (), device: str = "auto", mirrors: tuple[str, ...] = ()) -> Run:
+def train(
+    recipe: str,
+    *,
+    overrides: tuple[str, ...] = (),
+    device: str = "auto",
+    mirrors: tuple[str, ...] = (),
+    resume: bool = False,
+) -> Run:
     """Train a recipe and return its finished run, report included.
 
     >>> import dlcat
@@ -88,6 +95,7 @@ def train(recipe: str, *, overrides: tuple[str, ...] = (), device: str = "auto",
         overrides: as given to --set: "optimizer.lr=0.05".
         device: auto, cpu, cuda, ...
         mirrors: see `fetch`.
+        resume: go on with this recipe's newest run if it is unfinished; if it is finished, that is what is returned.
 
     Raises:
         UsageError, InvalidError: the recipe is not there, or not sound.
@@ -101,7 +109,10 @@ def train(recipe: str, *, overrides: tuple[str, ...] = (), device: str = "auto",
     dataset, cost = place.trainable(checked)
     for _ in place.install(dataset, mirrors=mirrors):
         pass
-    finished = [event for event in place.train(checked, cost, device=device) if isinstance(event, Finished)]
-    run = finished[-1].run
+    latest = place.latest(checked) if resume else None
+    if latest is not None and latest.finished:
+        return latest
+    events = place.train(checked, cost, device=device, resume=latest)
+    run = [event for event in events if isinstance(event, Finished)][-1].run
     run.write_text(run.report_path.name, report.render(run))
     return run

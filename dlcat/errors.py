@@ -80,6 +80,12 @@ class DivergedError(DlcatError):
 INTERRUPTED_EXIT_CODE = 130
 
 
+class StoppedError(DlcatError):
+    """Somebody asked it to stop, and it has kept where it was."""
+
+    exit_code = INTERRUPTED_EXIT_CODE
+
+
 def nearest(word: str, known: Iterable[str]) -> str:
     """A hint that names the closest known word, or lists the known ones: `did you mean 'group'?`."""
     names = sorted(known)

@@ -72,6 +72,8 @@ class Train:
     """Examples per step; full: the whole training split, for optimizers that search along a direction."""
     micro_batch_size: Annotated[int, Ge(1)] | None = None
     """Examples that pass through the network at a time, their gradients added up; null: all of a step (of full, 1000)."""
+    clip_norm: Annotated[float, Gt(0)] | None = None
+    """The gradient over all weights is shortened to this length where it is longer (Pascanu et al. 2013, arXiv:1211.5063)."""
     precision: Precision = "auto"
     """Number format of the network: auto picks bf16 where the processor has matrix units for it, else fp32."""
     layout: Layout = "auto"

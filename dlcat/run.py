@@ -4,6 +4,8 @@ recipe.yaml          the recipe as resolved: every option written out
 environment.json     versions, machine, threads, git state, hashes of the data
 metrics.jsonl        one line per epoch, written as it ends
 weights.safetensors  the network after the last epoch
+best.safetensors     the network after the epoch with the highest accuracy on the validation split
+checkpoints/         where an unfinished training goes on from
 errors.npz           the worst mistakes on the test set: inputs, targets, predictions, confidences
 result.json          what `dlcat train --json` prints, with per-class figures; written last: its presence means done
 report.html          the picture of it all
@@ -26,6 +28,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
+CHECKPOINT_SECONDS = 60.0
+"""Between two checkpoints of a training: what a kill costs at most."""
 HINT = "free some space, or choose another folder for runs with --out"
 
 
@@ -54,6 +58,14 @@ class Run:
     @property
     def report_path(self) -> Path:
         return self.path / "report.html"
+
+    @property
+    def checkpoints_path(self) -> Path:
+        return self.path / "checkpoints"
+
+    @property
+    def best_weights_path(self) -> Path:
+        return self.path / "best.safetensors"
 
     @property
     def finished(self) -> bool:
@@ -107,6 +119,16 @@ class Run:
                     os.truncate(path, whole_bytes)
                 raise
 
+    def forget_epochs_after(self, epoch: int) -> None:
+        """Keep the lines of metrics.jsonl up to that epoch: the rest will be trained again.
+
+        Raises:
+            DiskError: it cannot be written.
+        """
+        kept = self.epochs()[:epoch]
+        if kept or (self.path / "metrics.jsonl").exists():
+            self.write_text("metrics.jsonl", "".join(json.dumps(line) + "\n" for line in kept))
+
     def write_json(self, name: str, content: dict[str, Any]) -> None:
         """Write a JSON file whole or not at all."""
         self.write_text(name, json.dumps(content, indent=2, ensure_ascii=False) + "\n")
@@ -155,6 +177,33 @@ def writing(path: Path) -> Iterator[Path]:
             raise
 
 
+@contextmanager
+def training(run: Run) -> Iterator[None]:
+    """While a run is trained, nobody else trains it.
+
+    Raises:
+        UsageError: somebody does.
+        DiskError: the folder cannot be written.
+    """
+    from filelock import FileLock, Timeout
+
+    path = run.path / ".training.lock"
+    with disk_errors(path, HINT):
+        lock = FileLock(path)
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            raise UsageError(
+                f"{run.path}: another process is training this run", hint="wait for it, or end it"
+            ) from None
+    try:
+        yield
+    finally:
+        if run.finished:  # as long as it can be trained, every process must see the same file
+            path.unlink(missing_ok=True)
+        lock.release()
+
+
 def create(runs: Path, recipe: str, seed: int, now: datetime) -> Run:
     """A new folder runs/<recipe>-s<seed>-<date>-<time>; a second one in the same second gets a number.
 
@@ -192,6 +241,15 @@ def find(runs: Path, name: str) -> Run:
         if (path / "recipe.yaml").is_file():
             return Run(path)
     raise UsageError(f"no run named {name!r} in {runs}", hint=nearest(name, [run.name for run in every]))
+
+
+def latest(runs: Path, recipe: str) -> Run | None:
+    """The newest run of exactly that recipe, as its recipe.yaml has it; None where there is none."""
+    for run in reversed(list(listed(runs))):
+        with suppress(OSError):
+            if run.recipe_path.read_text(encoding="utf-8") == recipe:
+                return run
+    return None
 
 
 def listed(runs: Path) -> Iterator[Run]:

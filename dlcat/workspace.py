@@ -11,10 +11,12 @@ from typing import TYPE_CHECKING, Any
 
 from dlcat import locations as where
 from dlcat.errors import InvalidError, UsageError
+from dlcat.run import CHECKPOINT_SECONDS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+    from threading import Event
 
     from torch import nn
 
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
     from dlcat.locations import Locations
     from dlcat.readers import Examples
     from dlcat.recipe import Recipe
+    from dlcat.run import Run
     from dlcat.train.loop import Epoch
     from dlcat.train.session import Finished, Started
 
@@ -163,8 +166,24 @@ class Workspace:
         path = recipe.find(self.locations, name)
         return recipe.load(path, overrides=overrides, check=lambda raw: experiment.check(self.catalog, raw))
 
+    def latest(self, recipe: Recipe, folder: Path | None = None) -> Run | None:
+        """The newest run of exactly this recipe, overrides and all; None where there is none."""
+        from dlcat import run
+        from dlcat.train import experiment
+
+        return run.latest(folder or self.locations.runs, experiment.resolve(recipe).to_yaml())
+
     def train(
-        self, recipe: Recipe, cost: Cost, *, device: str = "auto", folder: Path | None = None, command: str = ""
+        self,
+        recipe: Recipe,
+        cost: Cost,
+        *,
+        device: str = "auto",
+        folder: Path | None = None,
+        command: str = "",
+        resume: Run | None = None,
+        checkpoint_seconds: float = CHECKPOINT_SECONDS,
+        stop: Event | None = None,
     ) -> Iterator[Started | Epoch | Finished]:
         """Train a recipe on its installed dataset, at the cost that `trainable` told; see `dlcat.train.session.train`.
 
@@ -187,6 +206,9 @@ class Workspace:
             folder=folder or self.locations.runs,
             device=device,
             command=command,
+            resume=resume,
+            checkpoint_seconds=checkpoint_seconds,
+            stop=stop,
         )
 
     def trainable(self, recipe: Recipe) -> tuple[Dataset, Cost]:

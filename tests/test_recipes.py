@@ -16,6 +16,7 @@ from dlcat.readers import Examples
 from dlcat.recipe import Recipe
 from dlcat.train import device as devices
 from dlcat.train import experiment, session
+from dlcat.train.course import Course
 from dlcat.train.loop import fit
 from dlcat.workspace import Workspace
 
@@ -76,7 +77,7 @@ def test_a_shipped_recipe_takes_two_steps_and_changes_its_weights(place: Workspa
     shape = examples.inputs.shape[1:]
     built = experiment.build(recipe, input_shape=shape, classes=examples.classes, device=chosen)
     before = [parameter.detach().clone() for parameter in built.model.parameters()]
-    (epoch,) = fit(built, splits.train, splits.validation)
+    (epoch,) = fit(Course.begin(built), splits.train, splits.validation)
     assert isfinite(epoch.train.loss)
     assert epoch.validation is not None
     assert isfinite(epoch.validation.loss)

@@ -1,8 +1,12 @@
 """Training commands: train, eval, predict, runs, report."""
 
+import os
 import shlex
+import signal
 import sys
+from contextlib import contextmanager
 from pathlib import Path
+from threading import Event
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -10,8 +14,11 @@ import typer
 from dlcat import waiting
 from dlcat.cli import out
 from dlcat.cli.app import TRAINING, Cache, Catalogs, Device, Json, Mirrors, Overrides, app
+from dlcat.run import CHECKPOINT_SECONDS
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from dlcat.cost import Cost
     from dlcat.recipe import Recipe
     from dlcat.run import Run
@@ -31,6 +38,13 @@ def train(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Check everything, print the recipe and its cost; no data.")
     ] = False,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on with this recipe's newest run, if it is unfinished.")
+    ] = False,
+    checkpoint: Annotated[
+        float,
+        typer.Option(metavar="SECONDS", min=0, help="How often to keep where it stands; 0 after every step."),
+    ] = CHECKPOINT_SECONDS,
     mirror: Mirrors = None,
     json: Json = False,
     catalog: Catalogs = None,
@@ -38,10 +52,7 @@ def train(
 ) -> None:
     """Train a recipe; its data are fetched first where they are missing."""
     waiting.choose()
-    from dlcat.train.loop import Epoch
-    from dlcat.train.session import Finished, Started
     from dlcat.view import tables
-    from dlcat.view.progress import TrainProgress
 
     place = out.workspace(catalog, cache)
     checked = place.recipe(recipe, tuple(set_ or ()))
@@ -50,27 +61,30 @@ def train(
         _dry_run(checked, cost, json)
         return
     out.draw(place.install(dataset, mirrors=tuple(mirror or ())))
-    command = _command(recipe, set_, device)
-    with TrainProgress(sys.stderr, unit="images") as progress:
-        for event in place.train(checked, cost, device=device, folder=out_, command=command):
-            match event:
-                case Started():
-                    _introduce(event)
-                case Epoch():
-                    progress.show(event.plain())
-                case Finished(run, result):
-                    pass
+    run = _latest(place, checked, out_) if resume else None
+    if run is None or not run.finished:
+        run = _train(
+            place,
+            checked,
+            cost,
+            device=device,
+            folder=out_,
+            command=_command(recipe, set_, device),
+            resume=run,
+            checkpoint_seconds=checkpoint,
+        )
     path = _report(run)
     if json:
-        out.document(result)
+        out.document(run.result())
     else:
-        out.text(tables.result(result, path, out.console()))
+        out.text(tables.result(run.result(), path, out.console()))
 
 
 @app.command("eval", rich_help_panel=TRAINING)
 def eval_(
     run: RunName,
     split: Annotated[str, typer.Option(help="Which split.")] = "test",
+    best: Annotated[bool, typer.Option("--best", help="With the weights of the best epoch, not of the last.")] = False,
     device: Device = "auto",
     out_: Out = None,
     json: Json = False,
@@ -86,12 +100,14 @@ def eval_(
     place = out.workspace(catalog, cache)
     found = _find(place, run, out_)
     recipe = place.recipe(str(found.recipe_path))
-    built, statistics, _ = session.restore(recipe, found, device)
+    built, statistics, _ = session.restore(recipe, found, device, best=best)
     dataset = place.catalog[recipe.dataset]
     out.draw(place.install(dataset))
     measured = session.evaluate(built, resident(place.examples(dataset, split), None, built.device, statistics))
     if json:
-        out.document({"run": str(found.path), "split": split, "metrics": measured})
+        out.document(
+            {"run": str(found.path), "split": split, "weights": "best" if best else "last", "metrics": measured}
+        )
     else:
         out.text("".join(f"{split} {name}  {value}\n" for name, value in tables.scores(measured)))
 
@@ -152,6 +168,26 @@ def report(
         out.text(str(_report(found, html)))
 
 
+@app.command(rich_help_panel=TRAINING)
+def compare(
+    names: Annotated[list[str], typer.Argument(metavar="RUN...", help="Finished runs; the first is compared to.")],
+    metric: Annotated[str, typer.Option(help="Of the test split.")] = "accuracy",
+    out_: Out = None,
+    json: Json = False,
+) -> None:
+    """Put runs side by side: what differs in their recipes, and mean and spread over their seeds."""
+    from dlcat.study.groups import grouped
+    from dlcat.view import compare as view
+
+    place = out.workspace(None, None)
+    groups = grouped((_find(place, name, out_) for name in names), metric)
+    told = [group.plain(groups[0]) for group in groups]
+    if json:
+        out.document({"metric": metric, "split": "test", "groups": told})
+    else:
+        out.text(view.compared(told, metric, out.console()))
+
+
 def _find(place: "Workspace", name: str, folder: Path | None) -> "Run":
     from dlcat import run
 
@@ -169,6 +205,34 @@ def _report(run: "Run", path: Path | None = None) -> Path:
     return target
 
 
+def _latest(place: "Workspace", recipe: "Recipe", folder: Path | None) -> "Run | None":
+    """The run that --resume means."""
+    found = place.latest(recipe, folder)
+    if found is None:
+        print("no run of this recipe as it is now; a new one begins", file=sys.stderr)
+    elif found.finished:
+        print(f"{found.name}: finished already", file=sys.stderr)
+    return found
+
+
+def _train(place: "Workspace", recipe: "Recipe", cost: "Cost", **how: Any) -> "Run":
+    """Train and draw what happens; `how` is that of `Workspace.train`."""
+    from dlcat.train.loop import Epoch
+    from dlcat.train.session import Finished, Started
+    from dlcat.view.progress import TrainProgress
+
+    with _stopping() as stop, TrainProgress(sys.stderr, unit="images") as progress:
+        for event in place.train(recipe, cost, stop=stop, **how):
+            match event:
+                case Started():
+                    _introduce(event)
+                case Epoch():
+                    progress.show(event.plain())
+                case Finished(run, _):
+                    pass
+    return run
+
+
 def _introduce(started: "Started") -> None:
     """One line on what is about to run, and where it is kept."""
     device = started.device
@@ -177,6 +241,33 @@ def _introduce(started: "Started") -> None:
         f"validation {started.validation:,}, test {started.test:,}; {device.device} {device.precision} {device.layout}",
         file=sys.stderr,
     )
+    epochs, steps = started.at
+    if epochs or steps:
+        print(f"goes on after {epochs} epochs and {steps} steps", file=sys.stderr)
+    for remark in started.remarks:
+        print(f"warning: {remark}", file=sys.stderr)
+
+
+@contextmanager
+def _stopping() -> "Iterator[Event]":
+    """An event that Ctrl-C, or a batch system that takes the machine back, sets; a second Ctrl-C ends it at once."""
+    stop = Event()
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+
+    def ask(number: int, _: object) -> None:
+        stop.set()
+        signal.signal(number, before[signal.Signals(number)])
+        # Not by print, in the middle of which the signal may have come.
+        os.write(2, b"stopping after this step; once more to end at once\n")
+
+    wanted = [number for number, handler in before.items() if handler is not signal.SIG_IGN]
+    for number in wanted:
+        signal.signal(number, ask)
+    try:
+        yield stop
+    finally:
+        for number in wanted:
+            signal.signal(number, before[number])
 
 
 def _dry_run(recipe: "Recipe", cost: "Cost", json: bool) -> None:

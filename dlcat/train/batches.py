@@ -70,11 +70,19 @@ class Batches:
         return len(self.inputs)
 
     def shuffled(
-        self, batch_size: int, generator: torch.Generator, augment: Callable[[torch.Tensor], torch.Tensor]
+        self,
+        batch_size: int,
+        generator: torch.Generator,
+        augment: Callable[[torch.Tensor], torch.Tensor],
+        *,
+        first: int = 0,
     ) -> Iterator[Batch]:
-        """One epoch in random order, augmented; a last batch that is not full is left to the next epoch's shuffle."""
+        """One epoch in random order, augmented; a last batch that is not full is left to the next epoch's shuffle.
+
+        Where `first` steps of it have been done already, the rest.
+        """
         order = torch.randperm(len(self), generator=generator).to(self.inputs.device)
-        for step in range(steps_per_epoch(len(self), batch_size)):
+        for step in range(first, steps_per_epoch(len(self), batch_size)):
             yield Batch(self, order[step * batch_size : (step + 1) * batch_size], augment)
 
     def in_order(self, batch_size: int = 500) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:

@@ -68,6 +68,8 @@ class Experiment:
     model: nn.Module
     task: Task
     optimizer: torch.optim.Optimizer
+    scaler: torch.amp.GradScaler
+    """Only fp16 underflows; for every other precision it passes everything through."""
     schedule: Callable[[float], float]
     augmentations: tuple[Callable[[Tensor, torch.Generator], Tensor], ...]
     base_rates: tuple[float, ...]
@@ -180,6 +182,11 @@ def build(recipe: Recipe, *, input_shape: tuple[int, ...], classes: Sequence[str
             f"{recipe.at(('train', 'precision'))}: {recipe.optimizer.name} compares losses along a line, and in "
             f"{device.precision} those of short steps are equal; expected fp32"
         )
+    if needs_closure(built) and recipe.train.clip_norm:
+        raise InvalidError(
+            f"{recipe.at(('train', 'clip_norm'))}: {recipe.optimizer.name} takes its own length along the gradient; "
+            "expected null"
+        )
     looks: list[Look] = []
     return Experiment(
         recipe,
@@ -187,6 +194,7 @@ def build(recipe: Recipe, *, input_shape: tuple[int, ...], classes: Sequence[str
         model,
         task,
         built,
+        torch.amp.GradScaler(device.device.type, enabled=device.precision == "fp16"),
         following(schedules.bind(recipe.schedule), looks),
         tuple(_augmentation(choice) for choice in recipe.augment),
         tuple(group["lr"] for group in built.param_groups),

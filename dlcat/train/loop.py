@@ -2,24 +2,24 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import asdict, dataclass
 from functools import partial
-from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
 import torch
 
-from dlcat.errors import DivergedError
 from dlcat.optim.closure import set_training
 from dlcat.optim.schedules import Look
 from dlcat.train.averages import settle_averages
 from dlcat.train.batches import Batches, steps_per_epoch
+from dlcat.train.divergence import require_finite
 from dlcat.train.steps import stepper
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from dlcat.train.checkpoint import Checkpoints
+    from dlcat.train.course import Course
     from dlcat.train.experiment import Experiment
 
 
@@ -51,53 +51,73 @@ class Epoch:
     def plain(self) -> dict[str, Any]:
         return asdict(self)
 
+    @classmethod
+    def read(cls, line: dict[str, Any]) -> Epoch:
+        """The epoch that `plain` wrote."""
+        looked = line["validation"]
+        scores = {"train": Score(**line["train"]), "validation": Score(**looked) if looked else None}
+        return cls(**line | scores)
 
-def fit(experiment: Experiment, train: Batches, validation: Batches | None) -> Iterator[Epoch]:
-    """Train the experiment's model in place, and say after every epoch how it stands.
+
+def fit(
+    course: Course, train: Batches, validation: Batches | None, checkpoints: Checkpoints | None = None
+) -> Iterator[Epoch]:
+    """Train the course's model in place from where it is, and say after every epoch how it stands.
+
+    Args:
+        course: at its beginning, or as a checkpoint has it.
+        train: the training split.
+        validation: the validation split.
+        checkpoints: where the course is kept from time to time, between two steps.
 
     Raises:
         DivergedError: the loss is no longer a finite number.
+        DiskError: a checkpoint cannot be written.
     """
+    experiment = course.experiment
     settings, optimizer = experiment.recipe.train, experiment.optimizer
-    order, noise = experiment.generators()
-    step = stepper(experiment, noise)
+    step = stepper(experiment, course.noise)
+    augment = partial(experiment.augment, generator=course.noise)
     batch_size = experiment.batch_size(len(train))
     steps = steps_per_epoch(len(train), batch_size)
-    gradients = 0
-    for epoch in range(1, settings.epochs + 1):
+
+    def progress() -> float:
+        """Share of the run before the step that comes, or before the epoch's last where all are done."""
+        return ((course.epoch - 1) * steps + min(course.steps, steps - 1)) / (settings.epochs * steps)
+
+    while course.epoch <= settings.epochs:
         experiment.model.train()
         set_training(optimizer, True)
-        started = perf_counter()
-        loss_sum = torch.zeros((), device=train.inputs.device)
-        hits = torch.zeros((), device=train.inputs.device)
-        seen = 0
-        for number, batch in enumerate(train.shuffled(batch_size, order, partial(experiment.augment, generator=noise))):
-            progress = ((epoch - 1) * steps + number) / (settings.epochs * steps)
-            rate = experiment.set_rate(progress)
-            taken = step(batch, progress)
-            seen += len(batch)
-            gradients += taken.gradients
-            loss_sum += taken.loss_sum
-            hits += taken.hits
-        mean_loss = float(loss_sum) / seen
-        _require_finite(experiment, mean_loss, epoch)
+        course.begin_epoch()
+        rate = experiment.set_rate(progress())
+        for batch in train.shuffled(batch_size, course.order, augment, first=course.steps):
+            share = progress()
+            rate = experiment.set_rate(share)
+            taken = step(batch, share)
+            is_time = checkpoints is not None and checkpoints.due
+            if is_time or taken.loss_sum.is_cpu or course.steps == steps - 1:  # a GPU has to answer waits
+                require_finite(course, float(course.loss_sum + taken.loss_sum), batch, share, checkpoints)
+            course.add(taken, len(batch))
+            if checkpoints is not None and is_time:
+                checkpoints.keep((course.epoch - 1) * steps + course.steps, course.state())
         set_training(optimizer, False)
         settle_averages(experiment, train)
-        seconds = perf_counter() - started
+        seconds = course.epoch_clock.seconds
         looked = None
-        if validation is not None and (epoch % settings.validate_every == 0 or epoch == settings.epochs):
+        if validation is not None and (course.epoch % settings.validate_every == 0 or course.epoch == settings.epochs):
             looked = score(experiment, validation)
-            experiment.looks.append(Look(epoch / settings.epochs, looked.loss))
+            experiment.looks.append(Look(course.epoch / settings.epochs, looked.loss))
         yield Epoch(
-            epoch,
+            course.epoch,
             settings.epochs,
             seconds,
-            seen / seconds,
+            course.seen / seconds,
             rate,
-            gradients * batch_size / len(train),
-            Score(mean_loss, float(hits) / seen),
+            course.gradients * batch_size / len(train),
+            Score(float(course.loss_sum) / course.seen, float(course.hits) / course.seen),
             looked,
         )
+        course.end_epoch()
 
 
 @torch.inference_mode()
@@ -114,12 +134,3 @@ def score(experiment: Experiment, batches: Batches) -> Score:
     """Loss and accuracy over a split."""
     measured = experiment.task.measure(outputs_of(experiment, batches), batches.targets.cpu())
     return Score(measured["loss"], measured["accuracy"])
-
-
-def _require_finite(experiment: Experiment, loss: float, epoch: int) -> None:
-    if not math.isfinite(loss):
-        recipe = experiment.recipe
-        raise DivergedError(
-            f"{recipe.name}: the training loss is {loss} in epoch {epoch} of {recipe.train.epochs}",
-            hint=f"a smaller --set optimizer.lr (now {experiment.base_rate:g}) or a longer schedule.warmup",
-        )

@@ -6,7 +6,7 @@ import json
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from statistics import median
-from time import perf_counter
+from threading import Event
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -20,6 +20,8 @@ from dlcat.optim.schedules import watches
 from dlcat.train import device as devices
 from dlcat.train import environment, experiment
 from dlcat.train.batches import Batches, InputStatistics, hold_out, resident, statistics, steps_per_epoch
+from dlcat.train.checkpoint import Checkpoints
+from dlcat.train.course import Course
 from dlcat.train.findings import findings
 from dlcat.train.loop import Epoch, fit, outputs_of
 
@@ -49,6 +51,10 @@ class Started:
     train: int
     validation: int
     test: int
+    at: tuple[int, int]
+    """Epochs and, of the next one, steps that are done: (0, 0) but for a run that is taken up again."""
+    remarks: tuple[str, ...]
+    """What else there is to say of a run that is taken up again: what differs, or is damaged."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +88,9 @@ def train(
     folder: Path,
     device: str = "auto",
     command: str = "",
+    resume: Run | None = None,
+    checkpoint_seconds: float = runs.CHECKPOINT_SECONDS,
+    stop: Event | None = None,
 ) -> Iterator[Started | Epoch | Finished]:
     """Train a recipe and keep everything in a new folder below `folder`.
 
@@ -96,9 +105,14 @@ def train(
         folder: where runs are kept.
         device: auto, cpu, cuda, ...
         command: what repeats this run, for the report.
+        resume: an unfinished run of the same recipe, to be gone on with; what comes out is equal to the bit.
+        checkpoint_seconds: how often to write down where the training stands; 0 after every step.
+        stop: once it is set, the training ends after the step that is under way, and can be gone on with.
 
     Raises:
-        InvalidError: the recipe does not fit itself or the data.
+        InvalidError: the recipe does not fit itself or the data, or the run's checkpoint does not fit the recipe.
+        UsageError: another process trains the run that is to be gone on with.
+        StoppedError: `stop` was set.
         DivergedError: the loss left the finite numbers; the run's folder keeps what happened.
     """
     recipe = experiment.resolve(recipe)
@@ -106,50 +120,64 @@ def train(
     splits = split(recipe, train_examples, test_examples, chosen)
     shape = tuple(train_examples.inputs.shape[1:])
     built = experiment.build(recipe, input_shape=shape, classes=train_examples.classes, device=chosen)
-    run = runs.create(folder, recipe.name, recipe.train.seed, datetime.now())
-    run.write_text("recipe.yaml", recipe.to_yaml())
-    run.write_json("inputs.json", _inputs(splits.train.statistics, shape, train_examples.classes))
-    run.write_json("environment.json", environment.describe(chosen.device, digests, lock))
+    environs = environment.describe(chosen, digests, lock)
     counts = (len(splits.train), len(splits.validation or ()), len(splits.test))
-    yield Started(run, chosen, cost.parameters, cost.macs, *counts)
+    run = resume or runs.create(folder, recipe.name, recipe.train.seed, datetime.now())
+    with runs.training(run):
+        checkpoints = Checkpoints(run.checkpoints_path, checkpoint_seconds, stop or Event())
+        course = Course.begin(built)
+        remarks: list[str] = []
+        if resume is None:
+            run.write_json("inputs.json", _inputs(splits.train.statistics, shape, train_examples.classes))
+            run.write_json("environment.json", environs)
+            run.write_text("recipe.yaml", recipe.to_yaml())  # last: with it the folder is a run that can be taken up
+        else:
+            remarks = _take_up(run, course, checkpoints, environs)
+        yield Started(
+            run, chosen, cost.parameters, cost.macs, *counts, (course.epoch - 1, course.steps), tuple(remarks)
+        )
 
-    epochs: list[Epoch] = []
-    started = perf_counter()
-    for epoch in fit(built, splits.train, splits.validation):
-        run.log(epoch.plain())
-        epochs.append(epoch)
-        yield epoch
-    seconds = perf_counter() - started
-    with runs.writing(run.weights_path) as path:
-        path.write_bytes(save(_weights(built)))
-    measured = evaluate(built, splits.test, run)
-    last = epochs[-1].validation
-    result = {
-        "run": str(run.path),
-        "recipe": recipe.name,
-        "question": recipe.question,
-        "dataset": _about(dataset),
-        "device": str(chosen.device),
-        "precision": chosen.precision,
-        "layout": chosen.layout,
-        "reasons": chosen.reasons,
-        "test_time_augment": recipe.train.test_time_augment,
-        "epochs": len(epochs),
-        "seconds": round(seconds, 3),
-        "gradient_passes": round(epochs[-1].gradient_passes, 3),
-        "examples_per_second": round(median(epoch.examples_per_second for epoch in epochs), 1),
-        "parameters": cost.parameters,
-        "macs": cost.macs,
-        "seed": recipe.train.seed,
-        "classes": list(train_examples.classes),
-        "split": dict(zip(("train", "validation", "test", "how"), (*counts, splits.how), strict=True)),
-        "learning_rates": _rates(built, steps_per_epoch(len(splits.train), built.batch_size(len(splits.train)))),
-        **findings(built, splits.test),
-        "metrics": {"validation": {"accuracy": last.accuracy, "loss": last.loss} if last else None, "test": measured},
-        "command": command,
-        "finished": datetime.now(UTC).isoformat(timespec="seconds"),
-    }
-    run.write_json("result.json", result)
+        epochs = _epochs(run)
+        for epoch in fit(course, splits.train, splits.validation, checkpoints):
+            run.log(epoch.plain())
+            if _is_best(epoch, epochs):
+                _write_weights(run.best_weights_path, built)
+            epochs.append(epoch)
+            yield epoch
+        seconds = course.run_clock.seconds
+        _write_weights(run.weights_path, built)
+        measured = evaluate(built, splits.test, run)
+        last = epochs[-1].validation
+        result = {
+            "run": str(run.path),
+            "recipe": recipe.name,
+            "question": recipe.question,
+            "dataset": _about(dataset),
+            "device": str(chosen.device),
+            "precision": chosen.precision,
+            "layout": chosen.layout,
+            "reasons": chosen.reasons,
+            "test_time_augment": recipe.train.test_time_augment,
+            "epochs": len(epochs),
+            "seconds": round(seconds, 3),
+            "gradient_passes": round(epochs[-1].gradient_passes, 3),
+            "examples_per_second": round(median(epoch.examples_per_second for epoch in epochs), 1),
+            "parameters": cost.parameters,
+            "macs": cost.macs,
+            "seed": recipe.train.seed,
+            "classes": list(train_examples.classes),
+            "split": dict(zip(("train", "validation", "test", "how"), (*counts, splits.how), strict=True)),
+            "learning_rates": _rates(built, steps_per_epoch(len(splits.train), built.batch_size(len(splits.train)))),
+            **findings(built, splits.test),
+            "metrics": {
+                "validation": {"accuracy": last.accuracy, "loss": last.loss} if last else None,
+                "test": measured,
+            },
+            "command": command,
+            "finished": datetime.now(UTC).isoformat(timespec="seconds"),
+        }
+        run.write_json("result.json", result)
+        checkpoints.clear()
     yield Finished(run, result)
 
 
@@ -189,8 +217,16 @@ def evaluate(built: Experiment, test: Batches, run: Run | None = None) -> dict[s
     return built.task.measure(outputs, targets)
 
 
-def restore(recipe: Recipe, run: Run, device: str) -> tuple[Experiment, InputStatistics, dict[str, Any]]:
+def restore(
+    recipe: Recipe, run: Run, device: str, *, best: bool = False
+) -> tuple[Experiment, InputStatistics, dict[str, Any]]:
     """The trained experiment of a run, what its inputs looked like, and its inputs.json.
+
+    Args:
+        recipe: the run's.
+        run: finished; for `best`, at least an epoch of it.
+        device: auto, cpu, cuda, ...
+        best: with the weights of the epoch that did best on the validation split, not of the last.
 
     Raises:
         InvalidError: the run has no weights, or they are not of this recipe's network.
@@ -198,13 +234,55 @@ def restore(recipe: Recipe, run: Run, device: str) -> tuple[Experiment, InputSta
     about = _read_inputs(run)
     chosen = experiment.device_for(recipe, device)
     built = experiment.build(recipe, input_shape=tuple(about["shape"]), classes=about["classes"], device=chosen)
-    if not run.weights_path.is_file():
-        raise InvalidError(f"{run.weights_path}: not there: training did not come to its end")
+    path = run.best_weights_path if best else run.weights_path
+    if not path.is_file():
+        reason = "no epoch was compared on a validation split" if best else "training did not come to its end"
+        raise InvalidError(f"{path}: not there: {reason}")
     try:
-        built.model.load_state_dict(load_file(run.weights_path, device=str(chosen.device)))
+        built.model.load_state_dict(load_file(path, device=str(chosen.device)))
     except Exception as error:  # safetensors and torch raise several kinds, all meaning this
-        raise InvalidError(f"{run.weights_path}: not the weights of {run.recipe_path}: {error}") from error
+        raise InvalidError(f"{path}: not the weights of {run.recipe_path}: {error}") from error
     return built, about["statistics"], about
+
+
+def _take_up(run: Run, course: Course, checkpoints: Checkpoints, environs: dict[str, Any]) -> list[str]:
+    """Be where the run's last whole checkpoint was taken, or at its beginning; what there is to say of that.
+
+    Raises:
+        InvalidError: the checkpoint is of another training.
+    """
+    before = run.environment()
+    remarks = [f"{each}; not bit for bit as without a pause" for each in environment.differences(before, environs)]
+    state = checkpoints.newest()
+    remarks += [f"{each}; the one before it serves" for each in checkpoints.damaged]
+    if state is not None:
+        try:
+            course.take_up(state)
+        except (RuntimeError, ValueError, KeyError, TypeError) as error:
+            raise InvalidError(f"{checkpoints.folder}: not of this training: {error}") from error
+    run.forget_epochs_after(course.epoch - 1)
+    pause = {"when": environs["started"], "epochs": course.epoch - 1, "steps": course.steps, "remarks": remarks}
+    run.write_json("environment.json", {**before, "resumed": [*before.get("resumed", []), pause]})
+    return remarks
+
+
+def _epochs(run: Run) -> list[Epoch]:
+    """Those that were trained before."""
+    try:
+        return [Epoch.read(line) for line in run.epochs()]
+    except (KeyError, TypeError) as error:
+        raise InvalidError(f"{run.path / 'metrics.jsonl'}: not as this version of dlcat writes it: {error}") from error
+
+
+def _is_best(epoch: Epoch, earlier: list[Epoch]) -> bool:
+    """Whether no epoch before it had as high an accuracy on the validation split."""
+    others = [each.validation.accuracy for each in earlier if each.validation]
+    return epoch.validation is not None and epoch.validation.accuracy > max(others, default=-1.0)
+
+
+def _write_weights(path: Path, built: Experiment) -> None:
+    with runs.writing(path) as file:
+        file.write_bytes(save(_weights(built)))
 
 
 def _inputs(measured: InputStatistics, shape: tuple[int, ...], classes: tuple[str, ...]) -> dict[str, Any]:

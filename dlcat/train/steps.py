@@ -7,6 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 import torch
+from torch.nn.utils import clip_grad_norm_
 
 from dlcat.optim.closure import Closure, needs_closure
 
@@ -40,21 +41,26 @@ def stepper(experiment: Experiment, noise: torch.Generator) -> Callable[[Batch, 
     """
     if needs_closure(experiment.optimizer):
         return partial(_search, experiment, noise)
-    # Only fp16 underflows; for every other precision the scaler passes everything through.
-    scaler = torch.amp.GradScaler(experiment.device.device.type, enabled=experiment.device.precision == "fp16")
-    return partial(_follow, experiment, scaler)
+    return partial(_follow, experiment)
 
 
-def _follow(experiment: Experiment, scaler: torch.amp.GradScaler, batch: Batch, progress: float) -> Taken:
+def _follow(experiment: Experiment, batch: Batch, progress: float) -> Taken:
     """Take the gradient once, and let the optimizer follow it."""
+    scaler = experiment.scaler
     seen: list[tuple[Tensor, Tensor]] = []
     for loss, hits, count in _losses(experiment, batch, progress):
         scaler.scale(loss * (count / len(batch))).backward()  # type: ignore[no-untyped-call]
         seen.append((loss.detach() * count, hits))
-    scaler.step(experiment.optimizer)
-    scaler.update()
+    taken = _taken(seen, 1)
+    # Where that costs no waiting, the weights are left as they were before what is no number, to be looked at.
+    if not taken.loss_sum.is_cpu or taken.loss_sum.isfinite():
+        if clip_norm := experiment.recipe.train.clip_norm:
+            scaler.unscale_(experiment.optimizer)
+            clip_grad_norm_(experiment.model.parameters(), clip_norm)
+        scaler.step(experiment.optimizer)
+        scaler.update()
     experiment.optimizer.zero_grad(set_to_none=True)
-    return _taken(seen, 1)
+    return taken
 
 
 def _search(experiment: Experiment, noise: torch.Generator, batch: Batch, progress: float) -> Taken:

@@ -355,6 +355,10 @@ def _environment(environment: Mapping[str, Any]) -> Iterator[Fact]:
             yield _fact("lock file", _lock(value))
         elif name == "started":
             yield _fact("started", _moment(value))
+        elif name == "resumed":
+            for pause in value:
+                where = f"{_moment(pause['when'])}, after {pause['epochs']} epochs and {pause['steps']} steps"
+                yield _fact("taken up again", where, "; ".join(pause["remarks"]))
         else:
             yield _fact(name.replace("_", " "), "none" if value is None else value)
 

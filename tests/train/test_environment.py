@@ -9,9 +9,10 @@ from pathlib import Path
 import pytest
 import torch
 
+from dlcat.train import device as devices
 from dlcat.train import environment
 
-CPU = torch.device("cpu")
+CPU = devices.Device(torch.device("cpu"), "fp32", "contiguous", {})
 
 
 def test_the_machine_is_described_as_json() -> None:
@@ -21,6 +22,18 @@ def test_the_machine_is_described_as_json() -> None:
     assert described["threads"] == torch.get_num_threads()
     assert all(described[name] for name in environment.VERSIONS)
     assert described["gpu"] is None
+
+
+def test_what_numbers_depend_on_is_compared() -> None:
+    described = environment.describe(CPU, {"a": "1"})
+    assert environment.differences(described, {**described, "started": "later", "waiting": "passive"}) == []
+    other = {**described, "torch": "9.9", "threads": 64, "data": []}
+    told = [
+        f"torch was {torch.__version__}, is 9.9",
+        f"threads was {torch.get_num_threads()}, is 64",
+        "the data are others",
+    ]
+    assert environment.differences(described, other) == told
 
 
 def test_the_lock_file_is_cited_where_there_is_one() -> None:

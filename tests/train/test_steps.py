@@ -17,6 +17,7 @@ from dlcat.readers import Examples
 from dlcat.train import device as devices
 from dlcat.train import experiment, session
 from dlcat.train.averages import settle_averages
+from dlcat.train.course import Course
 from dlcat.train.experiment import Experiment
 from dlcat.train.loop import Epoch, fit
 from dlcat.train.session import Splits
@@ -55,11 +56,29 @@ def _chosen(name: str) -> str:
 
 
 def _epochs(built: Built) -> list[Epoch]:
-    return list(fit(built[0], built[1].train, built[1].validation))
+    return list(fit(Course.begin(built[0]), built[1].train, built[1].validation))
 
 
 def _weights(built: Built) -> torch.Tensor:
     return torch.cat([parameter.detach().flatten() for parameter in built[0].model.parameters()])
+
+
+@pytest.mark.parametrize("pieces", [(), ("train.micro_batch_size=16",)])
+def test_a_gradient_that_is_too_long_is_shortened(build: Callable[..., Built], pieces: tuple[str, ...]) -> None:
+    once = (*PLAIN, "train.batch_size=96", "train.epochs=1", *pieces)
+    free, loose, tight = build(*once), build(*once, "train.clip_norm=1.0e+6"), build(*once, "train.clip_norm=0.25")
+    before = _weights(free)
+    for built in (free, loose, tight):
+        _epochs(built)
+    whole, moved = _weights(free) - before, _weights(tight) - before
+    assert torch.equal(_weights(loose), _weights(free))
+    assert float(moved.norm()) == pytest.approx(0.02 * 0.25, rel=1e-3)  # the rate times the length
+    torch.testing.assert_close(moved / moved.norm(), whole / whole.norm(), rtol=1e-3, atol=1e-4)
+
+
+def test_an_optimizer_that_searches_is_not_clipped(build: Callable[..., Built]) -> None:
+    with pytest.raises(InvalidError, match=r"train\.clip_norm: lbfgs takes its own length"):
+        build("optimizer=lbfgs", "schedule=constant", "train.clip_norm=1.0")
 
 
 @pytest.mark.parametrize("size", [1, 5, 16, 31])

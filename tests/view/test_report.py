@@ -232,6 +232,15 @@ def test_a_run_killed_before_its_first_epoch_has_a_report(fabricate: Any, tmp_pa
     assert "Not one epoch ended" in page.text
 
 
+def test_where_a_run_was_taken_up_again_is_told(fabricate: Any, tmp_path: Path) -> None:
+    run = fabricate.run_folder(tmp_path / "run", epochs=[fabricate.epoch(1)])
+    pause = {"when": "2026-11-23T04:05:06+00:00", "epochs": 1, "steps": 17, "remarks": ["torch was <b>, is 2.14"]}
+    run.write_json("environment.json", {**run.environment(), "resumed": [pause]})
+    page = Page(render(run))
+    assert "taken up again" in page.text
+    assert "after 1 epochs and 17 steps torch was <b>, is 2.14" in page.text
+
+
 def test_a_run_without_validation_is_shown(fabricate: Any, tmp_path: Path) -> None:
     epochs = [fabricate.epoch(number, validation=None) for number in (1, 2)]
     outcome = fabricate.result()

@@ -1,0 +1,1 @@
+"""Runs compared: what differs between their recipes, and what that does, over seeds."""

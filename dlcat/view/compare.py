@@ -1,0 +1,63 @@
+"""Groups of runs side by side."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from dlcat import units
+from dlcat.view.page import Column, drawn, literal, plain_table, rich_table
+from dlcat.view.tables import SHARES
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from rich.console import Console
+
+NOTE = "difference to the first, seed by seed, with its 95 % interval"
+
+
+def compared(groups: Sequence[Mapping[str, Any]], metric: str, console: Console | None = None) -> str:
+    """A line a group, for `dlcat compare`; shares in per cent."""
+    columns = [
+        Column("what differs", style="bold", shrinks=True),
+        Column("runs", right=True),
+        Column(f"test {metric}", right=True),
+        Column("difference", right=True),
+        Column("time", right=True),
+        Column("parameters", right=True),
+        Column("MACs", right=True),
+    ]
+    cells = [_cells(group, metric) for group in groups]
+    note = NOTE if any(group["difference"] for group in groups) else ""
+    if console is None:
+        return plain_table(columns, cells) + (f"{note}\n" if note else "")
+    return drawn(console, rich_table(console, columns, cells), *([literal(note, "dim")] if note else []))
+
+
+def _cells(group: Mapping[str, Any], metric: str) -> list[str]:
+    percent = 100 if metric in SHARES else 1
+    value, apart = group["value"], group["difference"]
+    return [
+        ", ".join(f"{key.rpartition('.')[2]}={_word(each)}" for key, each in group["changes"].items()) or "nothing",
+        str(len(group["trials"])),
+        _spread(percent * value["mean"], value["std"] and percent * value["std"]),
+        ""
+        if apart is None
+        else _interval(*(each and percent * each for each in (apart["mean"], apart["low"], apart["high"]))),
+        units.duration(group["seconds"]["mean"]),
+        units.count(group["parameters"]),
+        units.count(group["macs"]),
+    ]
+
+
+def _spread(mean: float, std: float | None) -> str:
+    return f"{mean:.2f}" if std is None else f"{mean:.2f} ± {std:.2f}"
+
+
+def _interval(mean: float, low: float | None, high: float | None) -> str:
+    return f"{mean:+.2f}" if low is None else f"{mean:+.2f} ({low:+.2f} to {high:+.2f})"
+
+
+def _word(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value)

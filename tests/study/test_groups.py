@@ -1,0 +1,121 @@
+"""Runs side by side: which belong together, what differs between the groups, and by how much."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from dlcat.errors import InvalidError
+from dlcat.run import Run
+from dlcat.study.groups import changed, flat, grouped
+
+RECIPE = """# What does the norm do?
+dataset: digits
+model: {{name: lenet, norm: {norm}, conv: standard}}
+optimizer: {{name: sgd, lr: {lr}}}
+train: {{epochs: 3, seed: {seed}}}
+"""
+GROUP, BATCH = "{name: group, groups: 4, eps: 1.0e-5}", "{name: batch, momentum: 0.1}"
+Fabricate = Callable[..., Run]
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Fabricate:
+    """run(norm, seed, accuracy): a finished run, as far as it is compared."""
+
+    def call(norm: str, seed: int, accuracy: float, *, lr: float = 0.1, parameters: int = 100) -> Run:
+        path = tmp_path / f"run-{len(list(tmp_path.iterdir()))}"
+        path.mkdir()
+        (path / "recipe.yaml").write_text(RECIPE.format(norm=norm, lr=lr, seed=seed))
+        result = {
+            "metrics": {"test": {"accuracy": accuracy, "loss": 1 - accuracy, "confusion": [[1]]}},
+            "seconds": 10.0 + seed,
+            "parameters": parameters,
+            "macs": 7,
+        }
+        (path / "result.json").write_text(json.dumps(result))
+        return Run(path)
+
+    return call
+
+
+def test_runs_that_differ_by_their_seed_are_a_group(run: Fabricate) -> None:
+    batch, group = grouped(
+        [run(BATCH, 1, 0.8), run(GROUP, 0, 0.7, parameters=90), run(BATCH, 0, 0.9), run(GROUP, 1, 0.75)], "accuracy"
+    )
+    assert (batch.changes, group.changes) == ({"model.norm": "batch"}, {"model.norm": "group"})
+    assert [(trial.seed, trial.value, trial.seconds) for trial in batch.trials] == [(0, 0.9, 10), (1, 0.8, 11)]
+    assert (batch.value.mean, batch.seconds.mean) == (pytest.approx(0.85), 10.5)
+    assert batch.value.std == pytest.approx(0.1 / 2**0.5)
+    assert (group.parameters, group.macs) == (90, 7)
+
+
+def test_groups_are_compared_seed_by_seed(run: Fabricate) -> None:
+    runs = [run(BATCH, seed, value) for seed, value in ((0, 0.9), (1, 0.8), (5, 0.1))]
+    runs += [run(GROUP, seed, value) for seed, value in ((1, 0.7), (0, 0.82), (9, 0.99))]
+    batch, group = grouped(runs, "accuracy")
+    found = group.against(batch)
+    assert found is not None
+    assert (found.mean, found.pairs) == (pytest.approx(-0.09), 2)
+    assert group.plain(batch)["difference"]["mean"] == found.mean
+    assert batch.plain(batch)["difference"] is None
+    (other,) = grouped([run(GROUP, 77, 0.5)], "accuracy")
+    assert other.against(batch) is None
+    json.dumps([batch.plain(batch), group.plain(batch)])
+
+
+def test_of_two_runs_alike_the_last_counts(run: Fabricate) -> None:
+    (only,) = grouped([run(BATCH, 0, 0.5), run(BATCH, 0, 0.6)], "accuracy")
+    assert (only.changes, [trial.value for trial in only.trials]) == ({}, [0.6])
+
+
+def test_another_metric_may_be_asked_for_and_one_that_is_not_there_is_refused(run: Fabricate) -> None:
+    (only,) = grouped([run(BATCH, 0, 0.75)], "loss")
+    assert only.value.mean == 0.25
+    for metric in ("acuracy", "confusion"):
+        with pytest.raises(InvalidError, match=f"no {metric!r}"):
+            grouped([run(BATCH, 0, 0.5)], metric)
+
+
+def test_a_run_that_did_not_finish_is_refused(run: Fabricate) -> None:
+    unfinished = run(BATCH, 0, 0.5)
+    (unfinished.path / "result.json").unlink()
+    with pytest.raises(InvalidError, match="did not come to its end"):
+        grouped([unfinished], "accuracy")
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "told"),
+    [
+        ({"a": 1}, {"a": 1}, ({}, {})),
+        ({"a": 1}, {"b": 2}, ({"a": 1, "b": None}, {"a": None, "b": 2})),
+        ({"n": {"name": "x", "p": 1}}, {"n": {"name": "x", "p": 2}}, ({"n.p": 1}, {"n.p": 2})),
+    ],
+)
+def test_what_differs_is_told(one: dict[str, Any], other: dict[str, Any], told: tuple[Any, Any]) -> None:
+    prefixed = [flat({"model": recipe}) for recipe in (one, other)]
+    assert changed(prefixed) == [{f"model.{key}": value for key, value in each.items()} for each in told]
+
+
+def test_where_a_choice_has_another_name_its_options_go_without_saying() -> None:
+    one, other = ({"optimizer": {"name": name, "lr": rate}} for name, rate in (("sgd", 0.1), ("adam", 0.003)))
+    assert changed([flat(one), flat(other)]) == [{"optimizer": "sgd"}, {"optimizer": "adam"}]
+
+
+def test_the_command_prints_a_table_and_json(run: Fabricate, command: Callable[..., Any], tmp_path: Path) -> None:
+    names = [run(norm, seed, value).name for norm, seed, value in ((BATCH, 0, 0.9), (BATCH, 1, 0.8), (GROUP, 0, 0.7))]
+    said = command("compare", *names, "--out", tmp_path)
+    assert said.code == 0, said.err
+    lines = said.out.splitlines()
+    assert "norm=batch" in lines[1]
+    assert "85.00 ± 7.07" in lines[1]
+    assert "norm=group" in lines[2]
+    assert "70.00" in lines[2]
+    assert "-20.00" in lines[2]
+    told = json.loads(command("compare", *names, "--out", tmp_path, "--json").out)
+    assert (told["metric"], told["split"], len(told["groups"])) == ("accuracy", "test", 2)
+    assert command("compare", "nothing", "--out", tmp_path).code == 2
