@@ -37,7 +37,7 @@ OPTIONS = {
         "gradient_descent": "lr: 1.0",
     },
 }
-SEARCHES = ("train.batch_size=full", "train.validation=0.9", "schedule=constant")
+SEARCHES = ("train.batch_size=full", "train.validation=0.9", "train.validate_every=100", "schedule=constant")
 """For those that see all examples at each step: 6,000 of them, so that they come to more than a few steps."""
 EPOCHS = {"gradient_descent": 90, "conjugate_gradient": 30, "lbfgs": 4, "newton_cg": 2}
 """A step an epoch, and each step one to sixty gradients: about a hundred in all."""

@@ -1,1 +1,1 @@
-"""Runs compared: what differs between their recipes, and what that does, over seeds."""
+"""Many runs of one recipe: over axes of it, and over seeds; and what came out, compared."""

@@ -10,6 +10,7 @@ import re
 from contextlib import contextmanager
 from html import escape
 from io import StringIO
+from statistics import fmean, stdev
 from typing import TYPE_CHECKING, Any
 from warnings import catch_warnings, simplefilter
 
@@ -69,6 +70,26 @@ def curves(epochs: Sequence[Mapping[str, Any]], metric: str) -> str:
         axes.yaxis.set_major_formatter(lambda value, _: f"{value * 100:g} %" if share else f"{value:g}")
         _legend(axes)
         return svg(_curve_description(metric, numbers, train, validation))
+
+
+def spreads(rows: Sequence[tuple[str, Sequence[float]]], metric: str) -> str:
+    """A metric of some groups, as SVG: a line each, with a dot for every value and their mean and spread."""
+    share = metric in ("accuracy", "top5")
+    with _drawing("spreads", width=6.0, height=0.9 + 0.36 * len(rows)) as (figure, svg):
+        axes = figure.add_subplot()
+        axes.grid(axis="x")
+        axes.set_axisbelow(True)
+        axes.spines["left"].set_visible(False)
+        for row, (_, values) in enumerate(rows):
+            spread = stdev(values) if len(values) > 1 else 0.0
+            axes.plot(values, [row] * len(values), "o", color=_SECOND, markersize=3, alpha=0.6)
+            axes.errorbar(fmean(values), row, xerr=spread, fmt="o", color=_FIRST, markersize=5, capsize=3)
+        axes.set_yticks(range(len(rows)), [shortened(name, 40) for name, _ in rows])
+        axes.set_ylim(len(rows) - 0.5, -0.5)
+        axes.set_xlabel(metric)
+        axes.xaxis.set_major_formatter(lambda value, _: f"{value * 100:g} %" if share else f"{value:g}")
+        told = ", ".join(f"{name} {fmean(values):.4g}" for name, values in rows)
+        return svg(f"Test {metric} of {len(rows)} groups, mean and standard deviation over seeds: {told}.")
 
 
 def learning_rate(points: Sequence[Sequence[float]]) -> str:

@@ -14,19 +14,15 @@ if TYPE_CHECKING:
 
     from rich.console import Console
 
+COLUMNS = ("what differs", "runs", "test {metric}", "difference", "time", "parameters", "MACs")
 NOTE = "difference to the first, seed by seed, with its 95 % interval"
 
 
 def compared(groups: Sequence[Mapping[str, Any]], metric: str, console: Console | None = None) -> str:
     """A line a group, for `dlcat compare`; shares in per cent."""
     columns = [
-        Column("what differs", style="bold", shrinks=True),
-        Column("runs", right=True),
-        Column(f"test {metric}", right=True),
-        Column("difference", right=True),
-        Column("time", right=True),
-        Column("parameters", right=True),
-        Column("MACs", right=True),
+        Column(name.format(metric=metric), right=number > 0, shrinks=number == 0, style="bold" if number == 0 else "")
+        for number, name in enumerate(COLUMNS)
     ]
     cells = [_cells(group, metric) for group in groups]
     note = NOTE if any(group["difference"] for group in groups) else ""
@@ -35,11 +31,39 @@ def compared(groups: Sequence[Mapping[str, Any]], metric: str, console: Console 
     return drawn(console, rich_table(console, columns, cells), *([literal(note, "dim")] if note else []))
 
 
+def page(
+    recipe: str, groups: Sequence[Mapping[str, Any]], metric: str, failures: Sequence[str], *, version: str
+) -> str:
+    """The same as one HTML file with a figure, which needs nothing else."""
+    from markupsafe import Markup
+
+    from dlcat.view import charts
+    from dlcat.view.report import library
+
+    rows = [(_changes(group), [trial["value"] for trial in group["trials"]]) for group in groups]
+    pages, style = library()
+    return pages.get_template("study.html.jinja").render(
+        style=style,
+        recipe=recipe,
+        metric=metric,
+        columns=[name.format(metric=metric) for name in COLUMNS],
+        rows=[_cells(group, metric) for group in groups],
+        figure=Markup(charts.spreads(rows, metric)) if rows else "",
+        note=NOTE if any(group["difference"] for group in groups) else "",
+        failures=failures,
+        version=version,
+    )
+
+
+def _changes(group: Mapping[str, Any]) -> str:
+    return ", ".join(f"{key.rpartition('.')[2]}={_word(each)}" for key, each in group["changes"].items()) or "nothing"
+
+
 def _cells(group: Mapping[str, Any], metric: str) -> list[str]:
     percent = 100 if metric in SHARES else 1
     value, apart = group["value"], group["difference"]
     return [
-        ", ".join(f"{key.rpartition('.')[2]}={_word(each)}" for key, each in group["changes"].items()) or "nothing",
+        _changes(group),
         str(len(group["trials"])),
         _spread(percent * value["mean"], value["std"] and percent * value["std"]),
         ""

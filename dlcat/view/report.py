@@ -19,6 +19,9 @@ from dlcat.view.tables import SHARES, evaluation, score
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
+    from jinja2 import Environment
+    from markupsafe import Markup
+
     from dlcat.run import Run
 
 HERE = Path(__file__).resolve().parent
@@ -41,20 +44,28 @@ def render(run: Run) -> str:
     Raises:
         InvalidError: result.json, environment.json or errors.npz is there and damaged.
     """
-    from jinja2 import Environment, FileSystemLoader, StrictUndefined
     from markupsafe import Markup
 
-    library = Environment(
-        loader=FileSystemLoader(HERE), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
+    pages, style = library()
     script = (HERE / "report.js").read_text(encoding="utf-8")
-    return library.get_template("report.html.jinja").render(
+    return pages.get_template("report.html.jinja").render(
         **_content(run),
-        style=Markup((HERE / "report.css").read_text(encoding="utf-8")),
+        style=style,
         script=Markup(script),
         # Only this very script may run: markup that slipped in with the data could not.
         script_hash=f"sha256-{b64encode(sha256(script.encode()).digest()).decode()}",
     )
+
+
+def library() -> tuple[Environment, Markup]:
+    """The templates of pages, which escape whatever they are given, and the style that pages share."""
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+    from markupsafe import Markup
+
+    pages = Environment(
+        loader=FileSystemLoader(HERE), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    return pages, Markup((HERE / "report.css").read_text(encoding="utf-8"))
 
 
 def wilson(share: float, number: int) -> tuple[float, float]:

@@ -1,0 +1,73 @@
+"""A study as people type it: trained once, told in a table, in JSON and on a page; what fails is told and stops nobody."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+
+SMALL = ("--set", "train.epochs=1", "--set", "train.batch_size=128", "--set", "model.widths=[4, 4]", "--device", "cpu")
+Study = Callable[..., subprocess.CompletedProcess[str]]
+
+
+@pytest.fixture
+def study(environment: dict[str, str], tmp_path: Path) -> Study:
+    """study(*words): a study of the quickstart, runs in a folder of the test's own."""
+
+    def call(*words: str) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-m", "dlcat", "study", "digits_quickstart", *SMALL, "--out", str(tmp_path / "runs")]
+        return subprocess.run([*command, *words], env=environment, capture_output=True, text=True, timeout=240)
+
+    return call
+
+
+def _stamps(folder: Path) -> dict[str, int]:
+    return {path.name: os.stat(path / "weights.safetensors").st_mtime_ns for path in folder.iterdir()}
+
+
+def test_it_trains_every_cell_with_every_seed_once_and_compares(study: Study, tmp_path: Path) -> None:
+    words = ("--over", "norm=batch,none", "--seeds", "2", "--jobs", "2")
+    first = study(*words, "--json")
+    assert first.returncode == 0, first.stderr
+    told = json.loads(first.stdout)
+    assert [group["changes"] for group in told["groups"]] == [{"model.norm": "batch"}, {"model.norm": "none"}]
+    assert [[trial["seed"] for trial in group["trials"]] for group in told["groups"]] == [[0, 1], [0, 1]]
+    assert told["groups"][0]["difference"] is None
+    assert told["groups"][1]["difference"]["pairs"] == 2
+    assert told["failures"] == []
+    stamps = _stamps(tmp_path / "runs")
+    assert len(stamps) == 4
+    assert all((tmp_path / "runs" / name / "report.html").is_file() for name in stamps)
+
+    again = study(*words, "--html", str(tmp_path / "study.html"))
+    assert again.returncode == 0, again.stderr
+    assert _stamps(tmp_path / "runs") == stamps
+    assert "norm=none" in again.stdout
+    assert "4 of 4: " in again.stderr
+    page = (tmp_path / "study.html").read_text(encoding="utf-8")
+    HTMLParser().feed(page)
+    assert "norm=none" in page
+    assert "<svg" in page
+    assert "http" not in page.replace("http://www.w3.org", "")
+
+
+def test_a_fault_is_found_before_the_first_step(study: Study, tmp_path: Path) -> None:
+    done = study("--over", "norm=batch,gruop")
+    assert done.returncode == 3
+    assert "no norm named 'gruop'" in done.stderr
+    assert not (tmp_path / "runs").exists()
+
+
+def test_a_training_that_diverges_stops_no_other(study: Study) -> None:
+    done = study("--over", "optimizer={name: sgd, lr: 0.05},{name: sgd, lr: 1.0e+30}", "--seeds", "1", "--json")
+    assert done.returncode == 8
+    told = json.loads(done.stdout)
+    assert len(told["groups"]) == 1
+    assert "the training loss is" in told["failures"][0]
+    assert "1 of 2 trainings came to no end" in done.stderr
