@@ -182,6 +182,7 @@ def _steps(folder: Path) -> list[str]:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)  # twenty starts of Python with torch
 def test_killed_twenty_times_it_ends_as_if_it_never_was(environment: dict[str, str], tmp_path: Path) -> None:
     whole = _train(tmp_path / "whole", environment)
     folder, chance, kills = tmp_path / "parts", random.Random(0), 0
