@@ -35,6 +35,7 @@ Parts = Annotated[
     typer.Option("--part", help="A part of the dataset, or 'all'. May be repeated. `show` lists them."),
 ]
 Device = Annotated[str, typer.Option("--device", help="auto, cpu, cuda, cuda:1 or mps.")]
+Out = Annotated[Path | None, typer.Option("--out", help="Folder for runs; ./runs by default.")]
 Overrides = Annotated[
     list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Override a key: --set optimizer.lr=0.05.")
 ]

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from dlcat import __version__, waiting
+from dlcat import __version__, units, waiting
 from dlcat.cli import out
-from dlcat.cli.app import TRAINING, Cache, Catalogs, Device, Json, Mirrors, Overrides, app
+from dlcat.cli.app import TRAINING, Cache, Catalogs, Device, Json, Mirrors, Out, Overrides, app
 from dlcat.errors import DivergedError
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ def study(
     metric: Annotated[str, typer.Option(help="Of the test split.")] = "accuracy",
     set_: Overrides = None,
     device: Device = "auto",
-    out_: Annotated[Path | None, typer.Option("--out", help="Folder for runs; ./runs by default.")] = None,
+    out_: Out = None,
     html: Annotated[Path | None, typer.Option("--html", help="Write a page with the table and a figure.")] = None,
     mirror: Mirrors = None,
     json: Json = False,
@@ -71,8 +71,12 @@ def _write(path: Path, content: str) -> None:
 
 def _said(ended: "Ended", metric: str) -> str:
     """One line on a training that ended."""
+    from dlcat.view import tables
+
     name = " ".join(ended.order.overrides)
     if ended.run is None:
         return f"{name}: {ended.failure.splitlines()[0]}"
-    found = ended.run.result()
-    return f"{name}: {metric} {found['metrics']['test'].get(metric)}, {found['seconds']:.1f} s"
+    result = ended.run.result()
+    value = result["metrics"]["test"].get(metric)
+    told = "none" if value is None else tables.score(metric, value)
+    return f"{name}: {metric} {told}, {units.duration(result['seconds'])}"

@@ -13,7 +13,7 @@ import typer
 
 from dlcat import waiting
 from dlcat.cli import out
-from dlcat.cli.app import TRAINING, Cache, Catalogs, Device, Json, Mirrors, Overrides, app
+from dlcat.cli.app import TRAINING, Cache, Catalogs, Device, Json, Mirrors, Out, Overrides, app
 from dlcat.run import CHECKPOINT_SECONDS
 
 if TYPE_CHECKING:
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     from dlcat.workspace import Workspace
 
 RunName = Annotated[str, typer.Argument(metavar="RUN", help="A run's name or folder, or 'last'.")]
-Out = Annotated[Path | None, typer.Option("--out", help="Folder for runs; ./runs by default.")]
 
 
 @app.command(rich_help_panel=TRAINING)

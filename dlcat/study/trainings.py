@@ -5,9 +5,11 @@ from __future__ import annotations
 import multiprocessing
 import os
 import shlex
+import signal
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, replace
+from threading import Event
 from typing import TYPE_CHECKING
 
 from dlcat.errors import DlcatError
@@ -21,6 +23,10 @@ if TYPE_CHECKING:
 
     from dlcat.catalog import Dataset
     from dlcat.recipe import Recipe
+
+
+_stop = Event()
+"""Of a process of the pool."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,11 +105,12 @@ def trainings(place: Workspace, ordered: Sequence[Order], *, jobs: int = 1) -> I
         pool.shutdown(cancel_futures=True)
 
 
-def finished(place: Workspace, recipe: Recipe, order: Order) -> Run:
+def finished(place: Workspace, recipe: Recipe, order: Order, stop: Event | None = None) -> Run:
     """Its newest run if that is finished; else a training from where it is, with its report.
 
     Raises:
         InvalidError, UsageError, DiskError, DivergedError: see `Workspace.train`.
+        StoppedError: `stop` was set.
     """
     from dlcat.train.session import Finished
     from dlcat.view import report
@@ -112,7 +119,9 @@ def finished(place: Workspace, recipe: Recipe, order: Order) -> Run:
     if run is not None and run.finished:
         return run
     _, cost = place.trainable(recipe)
-    events = place.train(recipe, cost, device=order.device, folder=order.folder, command=order.command, resume=run)
+    events = place.train(
+        recipe, cost, device=order.device, folder=order.folder, command=order.command, resume=run, stop=stop
+    )
     run = [event for event in events if isinstance(event, Finished)][-1].run
     run.write_text(run.report_path.name, report.render(run))
     return run
@@ -120,6 +129,7 @@ def finished(place: Workspace, recipe: Recipe, order: Order) -> Run:
 
 def _begin(threads: int, several: bool) -> None:
     """What every process of the pool does first."""
+    signal.signal(signal.SIGINT, lambda *_: _stop.set())  # Ctrl-C reaches all: the training keeps its step and ends
     if several:  # threads that spin take the cores of the other trainings
         os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     import torch
@@ -128,7 +138,9 @@ def _begin(threads: int, several: bool) -> None:
 
 
 def _train(place: Workspace, order: Order) -> tuple[Path | None, str]:
+    if _stop.is_set():  # handed over before the others were cancelled
+        return None, "interrupted"
     try:
-        return finished(place, place.recipe(order.recipe, order.overrides), order).path, ""
+        return finished(place, place.recipe(order.recipe, order.overrides), order, _stop).path, ""
     except DlcatError as error:
         return None, error.message

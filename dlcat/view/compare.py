@@ -14,16 +14,13 @@ if TYPE_CHECKING:
 
     from rich.console import Console
 
-COLUMNS = ("what differs", "runs", "test {metric}", "difference", "time", "parameters", "MACs")
-NOTE = "difference to the first, seed by seed, with its 95 % interval"
+NOTE = "mean ± standard deviation over seeds; difference to the first, seed by seed ± its 95 % interval"
 
 
 def compared(groups: Sequence[Mapping[str, Any]], metric: str, console: Console | None = None) -> str:
     """A line a group, for `dlcat compare`; shares in per cent."""
-    columns = [
-        Column(name.format(metric=metric), right=number > 0, shrinks=number == 0, style="bold" if number == 0 else "")
-        for number, name in enumerate(COLUMNS)
-    ]
+    first, *rest = _headings(metric)
+    columns = [Column(first, shrinks=True, style="bold"), *(Column(name, right=True) for name in rest)]
     cells = [_cells(group, metric) for group in groups]
     note = NOTE if any(group["difference"] for group in groups) else ""
     if console is None:
@@ -46,13 +43,18 @@ def page(
         style=style,
         recipe=recipe,
         metric=metric,
-        columns=[name.format(metric=metric) for name in COLUMNS],
+        columns=_headings(metric),
         rows=[_cells(group, metric) for group in groups],
         figure=Markup(charts.spreads(rows, metric)) if rows else "",
         note=NOTE if any(group["difference"] for group in groups) else "",
         failures=failures,
         version=version,
     )
+
+
+def _headings(metric: str) -> list[str]:
+    unit = ", %" if metric in SHARES else ""
+    return ["what differs", "runs", f"test {metric}{unit}", "difference", "time", "params", "MACs"]
 
 
 def _changes(group: Mapping[str, Any]) -> str:
@@ -66,12 +68,10 @@ def _cells(group: Mapping[str, Any], metric: str) -> list[str]:
         _changes(group),
         str(len(group["trials"])),
         _spread(percent * value["mean"], value["std"] and percent * value["std"]),
-        ""
-        if apart is None
-        else _interval(*(each and percent * each for each in (apart["mean"], apart["low"], apart["high"]))),
+        "" if apart is None else _interval(percent * apart["mean"], apart["high"] and percent * apart["high"]),
         units.duration(group["seconds"]["mean"]),
-        units.count(group["parameters"]),
-        units.count(group["macs"]),
+        units.magnitude(group["parameters"]),
+        units.magnitude(group["macs"]),
     ]
 
 
@@ -79,8 +79,9 @@ def _spread(mean: float, std: float | None) -> str:
     return f"{mean:.2f}" if std is None else f"{mean:.2f} ± {std:.2f}"
 
 
-def _interval(mean: float, low: float | None, high: float | None) -> str:
-    return f"{mean:+.2f}" if low is None else f"{mean:+.2f} ({low:+.2f} to {high:+.2f})"
+def _interval(mean: float, high: float | None) -> str:
+    """The mean, and how far the interval reaches to both sides of it."""
+    return f"{mean:+.2f}" if high is None else f"{mean:+.2f} ± {high - mean:.2f}"
 
 
 def _word(value: Any) -> str:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import os
 import re
+import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from html.parser import HTMLParser
 from pathlib import Path
@@ -72,3 +74,26 @@ def test_a_training_that_diverges_stops_no_other(study: Study) -> None:
     assert len(told["groups"]) == 1
     assert "the training loss is" in told["failures"][0]
     assert "1 of 2 trainings came to no end" in done.stderr
+
+
+def test_stopped_by_ctrl_c_it_goes_on_with_the_same_command(environment: dict[str, str], tmp_path: Path) -> None:
+    runs = tmp_path / "runs"
+    command = [sys.executable, "-m", "dlcat", "study", "digits_quickstart", *SMALL, "--out", str(runs)]
+    command += ["--over", "norm=batch,layer", "--seeds", "1", "--set", "train.epochs=20", "--json"]
+    with subprocess.Popen(
+        command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
+    ) as process:
+        while process.poll() is None and not list(runs.glob("*/metrics.jsonl")):
+            time.sleep(0.01)
+        os.killpg(process.pid, signal.SIGINT)  # as a terminal does: to the workers, too
+        _, said = process.communicate(timeout=60)
+    assert process.returncode == 130, said
+    assert "it goes on where it was" in said
+    assert "Traceback" not in said
+    (started,) = runs.iterdir()
+    assert not (started / "result.json").exists()
+    assert list(started.glob("checkpoints/*.json"))
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=240)
+    assert done.returncode == 0, done.stderr
+    assert [len(group["trials"]) for group in json.loads(done.stdout)["groups"]] == [1, 1]
+    assert json.loads((started / "environment.json").read_text())["resumed"]
