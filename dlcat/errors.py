@@ -7,9 +7,10 @@ DlcatError                 1   a fault of ours
 ├── VerificationError      5   bytes are not the bytes the catalog promises
 ├── AccessError            6   a person must ask for the data, or may not have it
 ├── DiskError              7   there is no room, or no right to write
-└── DivergedError          8   training left the finite numbers
+├── DivergedError          8   training left the finite numbers
+└── StoppedError         130   somebody asked it to stop, and it has kept where it was
 
-Ctrl-C ends with 130. A message says where, what was expected and what was found; the hint says what to do next.
+Ctrl-C ends with 130 everywhere. A message says where, what was expected and what was found; the hint says what to do next.
 """
 
 from __future__ import annotations

@@ -59,7 +59,7 @@ def test_ctrl_c_during_a_training_ends_with_130_and_keeps_what_happened(
     process.send_signal(signal.SIGINT)
     out, err = process.communicate(timeout=60)
     assert (process.returncode, out) == (130, ""), seen
-    assert "error: interrupted" in err
+    assert "error: stopped after step" in err
     assert "Traceback" not in err
     (folder,) = (tmp_path / "runs").iterdir()
     run = Run(folder)
@@ -125,9 +125,9 @@ def test_a_folder_with_a_catalog_is_a_workspace(
 
 
 WRITTEN = (
-    "recipe.yaml",
     "inputs.json",
     "environment.json",
+    "recipe.yaml",
     "metrics.jsonl",
     "weights.safetensors",
     "errors.npz",
@@ -151,7 +151,9 @@ print(json.dumps(told))
 
 
 def _training(epochs: int, folder: Path) -> list[str]:
-    return ["train", "digits_quickstart", "--set", f"train.epochs={epochs}", "--device", "cpu", "--out", str(folder)]
+    # Without a validation split, no epoch is the best, and has its weights written, before the last.
+    sets = ("--set", f"train.epochs={epochs}", "--set", "train.validation=0")
+    return ["train", "digits_quickstart", *sets, "--device", "cpu", "--out", str(folder)]
 
 
 def _refused_at(name: str, reason: str, folder: Path, told: tuple[int, str, str]) -> Run:
@@ -162,8 +164,9 @@ def _refused_at(name: str, reason: str, folder: Path, told: tuple[int, str, str]
     assert f"error: {path / name}: {reason}\nhint: free some space" in err
     assert not [word for word in ("Traceback", "fault", "Exception") if word in err]
     log = {"metrics.jsonl"} if name == "metrics.jsonl" else set()
-    assert {found.name for found in path.iterdir()} == {*WRITTEN[: WRITTEN.index(name)], *log}
     run = Run(path)
+    lock = set() if run.finished else {".training.lock"}
+    assert {found.name for found in path.iterdir()} == {*WRITTEN[: WRITTEN.index(name)], *log, *lock}
     assert run.finished == (name == "report.html")
     return run
 
@@ -175,7 +178,7 @@ def test_a_file_of_a_run_that_would_be_too_large_ends_the_training_with_7(
         place.examples(
             place.catalog["digits"], split
         )  # so that these arrays are written, and nothing but the run is left
-    limits = {"recipe.yaml": 100, "metrics.jsonl": 800, "weights.safetensors": 100_000}
+    limits = {"inputs.json": 100, "metrics.jsonl": 800, "weights.safetensors": 100_000}
     cases = [(limit, _training(4, tmp_path / name)) for name, limit in limits.items()]
     told = json.loads(python(LIMITED.format(cases=cases), PYTHONDONTWRITEBYTECODE="1"))
     reason = "the file would be larger than is allowed here"
@@ -183,7 +186,7 @@ def test_a_file_of_a_run_that_would_be_too_large_ends_the_training_with_7(
     lines = (runs[1].path / "metrics.jsonl").read_text()
     assert lines.endswith("}\n")
     assert 400 < len(lines) <= 800
-    assert len(runs[1].epochs()) == lines.count("\n") == 2
+    assert 0 < len(runs[1].epochs()) == lines.count("\n") < 4
     assert len(runs[2].epochs()) == 4
 
 

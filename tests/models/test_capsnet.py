@@ -86,9 +86,8 @@ def test_windows_stay_inside_the_map_where_it_is_large_enough() -> None:
 
 
 def test_standardized_convolutions_keep_inside_too() -> None:
-    parts = {"norm_choice": Choice(name="weight_standardization", options={"groups": 4})}
-    others = {"conv_choice": Choice(name="standard"), "activation_choice": Choice(name="relu"), "dimensions": 2}
-    network = model["capsnet"]((1, 28, 28), 10, choose(**parts, **others), width=0.125)
+    parts = choose(norm=Choice(name="weight_standardization", options={"groups": 4}))
+    network = model["capsnet"]((1, 28, 28), 10, parts, width=0.125)
     assert network[:2](torch.randn(2, 1, 28, 28)).shape == (2, 64, 6, 6)
 
 

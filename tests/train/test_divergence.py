@@ -23,6 +23,7 @@ class Exponential(nn.Module):
 
 def test_the_first_layer_whose_outputs_are_no_numbers_is_named() -> None:
     model = nn.Sequential(nn.Linear(2, 2), nn.Sequential(nn.ReLU(), Exponential()), nn.Linear(2, 2))
+    nn.init.ones_(model[0].weight)
     assert "layer 1.1 (Exponential)" in first_fault(model, lambda: model(torch.full((1, 2), 1e3)).sum())
     assert first_fault(nn.Sequential(nn.ReLU()), lambda: None) == "all outputs are finite"
 
