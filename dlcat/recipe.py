@@ -81,13 +81,26 @@ class Train:
     seed: Annotated[int, Ge(0), Lt(2**63)] = 0
     """Everything random follows from it: the validation split, the first weights, the order, the augmentation."""
     validation: Annotated[float, Ge(0), Lt(1)] = 0.1
-    """Share of the training split that is held out by the seed to watch training; 0 uses it all."""
+    """Share of the training split that is held out by the seed to watch training; 0 uses it all, and is meant with folds."""
+    examples: Annotated[int, Ge(1)] | None = None
+    """Only so many examples of the training split are used, validation among them: drawn by the seed, each class with the
+    share that it has in the whole; null: all of them."""
+    folds: Annotated[int, Ge(2)] | None = None
+    """Instead of a share: the seed deals the training split into so many folds, each with every class's share, and one of
+    them is the validation split (cross-validation; Stone 1974); null: no folds."""
+    fold: Annotated[int, Ge(0)] = 0
+    """Which of the folds is held out, from 0."""
     validate_every: Annotated[int, Ge(1)] = 1
     """Epochs between two looks at the validation split; the last epoch always has one."""
     progressive_resize: ProgressiveResize | None = None
     """Train on smaller images at first (Howard 2018; Tan & Le 2021, arXiv:2104.00298); null: on full ones throughout."""
     test_time_augment: Literal["none", "flip"] = "none"
     """flip: wherever the network is evaluated, outputs are averaged over each image and its mirror image."""
+
+    @property
+    def holds_out(self) -> bool:
+        """Whether there is to be a validation split."""
+        return self.validation > 0 or self.folds is not None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -318,6 +331,11 @@ def _normal(raw: dict[str, Any]) -> dict[str, Any]:
             normal[key] = choice(normal[key])
     if isinstance(normal.get("augment"), list):
         normal["augment"] = [choice(item) for item in normal["augment"]]
+    train = normal.get("train")
+    if (
+        isinstance(train, dict) and train.get("folds") is not None
+    ):  # the default share is not meant where there are folds
+        normal["train"] = {"validation": 0, **train}
     model = choice(normal.get("model"))
     if isinstance(model, dict):
         parts = {part: choice(model["options"].pop(part)) for part in PARTS if part in model.get("options", {})}

@@ -21,7 +21,7 @@ from dlcat.train.loop import fit
 from dlcat.workspace import Workspace
 
 NAMES = sorted(path.stem for path in locations.shipped("recipes").glob("*.yaml"))
-FEW = ("train.batch_size=4", "train.epochs=1", "train.validation=0.2", "train.precision=fp32")
+FEW = ("train.batch_size=4", "train.epochs=1", "train.validation=0.2", "train.precision=fp32", "train.examples=null")
 
 
 def _fake(place: Workspace, recipe: Recipe, count: int) -> Examples:

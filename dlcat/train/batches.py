@@ -137,13 +137,6 @@ def steps_per_epoch(examples: int, batch_size: int) -> int:
     return max(1, examples // batch_size)
 
 
-def hold_out(count: int, share: float, seed: int) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
-    """Positions to train on and positions held out for validation, drawn by the seed, each in ascending order."""
-    order = np.random.default_rng(seed).permutation(count)
-    held = round(count * share)
-    return np.sort(order[held:]), np.sort(order[:held])
-
-
 def _ink_share(images: np.ndarray[Any, Any]) -> float:
     """The longer side of the box around what differs from an image's border, as a share of its side, on average."""
     grey = images.mean(axis=1)  # (n, H, W)

@@ -261,7 +261,15 @@ def contradictions(recipe: Recipe) -> Iterator[Fault]:
             ("train", "micro_batch_size"),
             f"expected at most {settings.batch_size}, the examples of a step, found {settings.micro_batch_size}",
         )
-    if settings.validation == 0 and watches(schedules[recipe.schedule.name]):
+    if settings.folds is not None and settings.validation:
+        yield (
+            ("train", "validation"),
+            f"the validation split is one of {settings.folds} folds; expected 0, found {settings.validation:g}",
+        )
+    if settings.fold >= (settings.folds or 1):
+        limit = "0, because there are no folds" if settings.folds is None else f"a number below {settings.folds}"
+        yield ("train", "fold"), f"expected {limit}, found {settings.fold}"
+    if not settings.holds_out and watches(schedules[recipe.schedule.name]):
         yield (
             ("train", "validation"),
             f"schedule {recipe.schedule.name} goes by the validation split; expected a share above 0, found 0",

@@ -19,9 +19,10 @@ from dlcat.optim.schedules import schedule as schedules
 from dlcat.optim.schedules import watches
 from dlcat.train import device as devices
 from dlcat.train import environment, experiment
-from dlcat.train.batches import Batches, InputStatistics, hold_out, resident, statistics, steps_per_epoch
+from dlcat.train.batches import Batches, InputStatistics, resident, statistics, steps_per_epoch
 from dlcat.train.checkpoint import Checkpoints
 from dlcat.train.course import Course
+from dlcat.train.division import divide, told
 from dlcat.train.findings import findings
 from dlcat.train.loop import Epoch, fit, outputs_of
 
@@ -185,10 +186,12 @@ def split(recipe: Recipe, train_examples: Examples, test_examples: Examples, dev
     """Hold validation out of the training split, and put all three on the device.
 
     Raises:
-        InvalidError: what is left to train on does not fill one batch.
+        InvalidError: there are fewer examples than the recipe wants, or too few for its folds, or what is left to train on
+            does not fill one batch.
     """
     settings = recipe.train
-    chosen, held = hold_out(len(train_examples), settings.validation, settings.seed)
+    _require_enough(recipe, len(train_examples))
+    chosen, held = divide(settings, train_examples.targets)
     if settings.batch_size != "full" and len(chosen) < settings.batch_size:
         raise InvalidError(
             f"{recipe.at(('train', 'batch_size'))}: expected at most {len(chosen)}, the examples left to train on, "
@@ -204,7 +207,7 @@ def split(recipe: Recipe, train_examples: Examples, test_examples: Examples, dev
         resident(train_examples, chosen, device, measured),
         resident(train_examples, held, device, measured) if len(held) else None,
         resident(test_examples, None, device, measured),
-        f"{len(held)} of {len(train_examples)} training examples, drawn by seed {settings.seed}",
+        told(settings, len(train_examples), chosen, held),
     )
 
 
@@ -243,6 +246,21 @@ def restore(
     except Exception as error:  # safetensors and torch raise several kinds, all meaning this
         raise InvalidError(f"{path}: not the weights of {run.recipe_path}: {error}") from error
     return built, about["statistics"], about
+
+
+def _require_enough(recipe: Recipe, count: int) -> None:
+    """Stop where so many examples cannot be divided as the recipe says."""
+    settings = recipe.train
+    if (settings.examples or 0) > count:
+        raise InvalidError(
+            f"{recipe.at(('train', 'examples'))}: expected at most {count}, the examples of the training split, "
+            f"found {settings.examples}"
+        )
+    used = settings.examples or count
+    if (settings.folds or 0) > used:
+        raise InvalidError(
+            f"{recipe.at(('train', 'folds'))}: expected at most {used}, one for each example, found {settings.folds}"
+        )
 
 
 def _take_up(run: Run, course: Course, checkpoints: Checkpoints, environs: dict[str, Any]) -> list[str]:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from dlcat.readers import Examples
 from dlcat.train import device as devices
-from dlcat.train.batches import Batches, InputStatistics, hold_out, resident, statistics, steps_per_epoch
+from dlcat.train.batches import Batches, InputStatistics, resident, statistics, steps_per_epoch
 
 CPU = devices.choose("cpu", "fp32", "contiguous", "batch")
 PLAIN = InputStatistics([0.0], [1.0], 255.0, 0.0, 1.0)
@@ -125,25 +125,3 @@ def test_the_order_follows_from_the_generator_and_changes_every_epoch() -> None:
 def test_in_order_every_example_comes_once(count: int, batch_size: int) -> None:
     seen = [number for _, targets in _numbered(count).in_order(batch_size) for number in targets.tolist()]
     assert seen == [7 * number for number in range(count)]
-
-
-@given(count=st.integers(1, 300), share=st.floats(0, 0.99), seed=st.integers(0, 2**63 - 1))
-@settings(max_examples=100)
-def test_holding_out_is_a_partition(count: int, share: float, seed: int) -> None:
-    kept, held = hold_out(count, share, seed)
-    assert sorted([*kept, *held]) == list(range(count))
-    assert abs(len(held) - count * share) <= 0.5
-    assert list(kept) == sorted(kept)
-    assert list(held) == sorted(held)
-
-
-@given(seed=st.integers(0, 10**6))
-@settings(max_examples=30)
-def test_the_seed_decides_what_is_held_out(seed: int) -> None:
-    assert np.array_equal(hold_out(200, 0.5, seed)[1], hold_out(200, 0.5, seed)[1])
-    assert not np.array_equal(hold_out(200, 0.5, seed)[1], hold_out(200, 0.5, seed + 1)[1])
-
-
-def test_nothing_is_held_out_for_a_share_of_nothing() -> None:
-    kept, held = hold_out(9, 0.0, 3)
-    assert (kept.tolist(), held.tolist()) == (list(range(9)), [])

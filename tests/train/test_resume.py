@@ -87,6 +87,7 @@ RECIPES: dict[str, tuple[str, ...]] = {
         "augment=[flip, {name: crop, padding: 1}]",
         "train.progressive_resize={size: 6, until: 0.6}",
     ),
+    "a fold of some of the examples": ("train.examples=700", "train.folds=3", "train.fold=1", "train.batch_size=64"),
     "a schedule that watches": ("schedule=plateau", "train.epochs=4"),
     "a full batch": ("train.batch_size=full", "optimizer=conjugate_gradient", "schedule=constant", "train.epochs=6"),
     **{f"optimizer {name}": (f"optimizer={_with_rate(name)}",) for name in optimizer},

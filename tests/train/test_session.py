@@ -165,7 +165,8 @@ def test_the_test_split_is_not_looked_at_before_the_last_epoch_has_ended(place: 
 
 def test_statistics_are_measured_on_what_is_trained_on_only(fit: Fit, place: Workspace) -> None:
     run = fit("train.validation=0.5")[-1].run
-    from dlcat.train.batches import hold_out, statistics
+    from dlcat.train.batches import statistics
+    from dlcat.train.division import hold_out
 
     inputs = place.examples(place.catalog["digits"], "train").inputs
     kept, _ = hold_out(len(inputs), 0.5, 0)
