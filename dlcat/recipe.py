@@ -122,6 +122,8 @@ class Recipe:
     """How the learning rate moves over the run."""
     train: Train
     """How long and how."""
+    baseline: Choice = field(default_factory=partial(Choice, name="auto"))
+    """What learns from the same examples without a network, to be reported beside it."""
     name: str = field(default="", metadata={"internal": True})
     """The file's name without .yaml."""
     question: str = field(default="", metadata={"internal": True})
@@ -145,6 +147,7 @@ class Recipe:
             "optimizer": self.optimizer.plain(),
             "schedule": self.schedule.plain(),
             "train": asdict(self.train),
+            "baseline": self.baseline.plain(),
         }
 
     def to_yaml(self) -> str:
@@ -326,7 +329,7 @@ def _normal(raw: dict[str, Any]) -> dict[str, Any]:
     from dlcat.schema import choice
 
     normal = dict(raw)
-    for key in ("task", "optimizer", "schedule"):
+    for key in ("task", "optimizer", "schedule", "baseline"):
         if key in normal:
             normal[key] = choice(normal[key])
     if isinstance(normal.get("augment"), list):

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import nn
 
+from dlcat.baselines import baseline as baselines
 from dlcat.errors import InvalidError, nearest
 from dlcat.layers.activations import activation
 from dlcat.layers.algorithms import algorithm
@@ -51,6 +52,7 @@ FAMILIES: dict[str, Family] = {
     "augment": augmentations,
     "optimizer": optimizers,
     "schedule": schedules,
+    "baseline": baselines,
 }
 """Every family a recipe chooses from, by its noun."""
 
@@ -159,6 +161,7 @@ def resolve(recipe: Recipe) -> Recipe:
         augment=[_full(augmentations, choice) for choice in recipe.augment],
         optimizer=_full(optimizers, recipe.optimizer),
         schedule=_full(schedules, recipe.schedule),
+        baseline=_full(baselines, recipe.baseline),
     )
 
 
@@ -296,6 +299,7 @@ def _choices(raw: dict[str, Any]) -> Iterator[tuple[Where, Family, Choice]]:
         (("model",), models, model),
         (("optimizer",), optimizers, raw.get("optimizer")),
         (("schedule",), schedules, raw.get("schedule")),
+        (("baseline",), baselines, raw.get("baseline")),
     ]
     if isinstance(model, dict):
         places += [(("model", part), FAMILIES[part], model.get(part)) for part in PARTS]

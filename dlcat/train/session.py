@@ -20,6 +20,7 @@ from dlcat.optim.schedules import watches
 from dlcat.train import device as devices
 from dlcat.train import environment, experiment
 from dlcat.train.batches import Batches, InputStatistics, resident, statistics, steps_per_epoch
+from dlcat.train.beside import beside, require_takes
 from dlcat.train.checkpoint import Checkpoints
 from dlcat.train.course import Course
 from dlcat.train.division import divide, told
@@ -118,6 +119,7 @@ def train(
     """
     recipe = experiment.resolve(recipe)
     chosen = experiment.device_for(recipe, device)
+    require_takes(recipe, train_examples)
     splits = split(recipe, train_examples, test_examples, chosen)
     shape = tuple(train_examples.inputs.shape[1:])
     built = experiment.build(recipe, input_shape=shape, classes=train_examples.classes, device=chosen)
@@ -174,6 +176,7 @@ def train(
                 "validation": {"accuracy": last.accuracy, "loss": last.loss} if last else None,
                 "test": measured,
             },
+            "baseline": beside(recipe, train_examples, test_examples),
             "command": command,
             "finished": datetime.now(UTC).isoformat(timespec="seconds"),
         }

@@ -14,7 +14,7 @@ from zipfile import BadZipFile
 from dlcat import units
 from dlcat.errors import InvalidError
 from dlcat.view import charts
-from dlcat.view.tables import SHARES, evaluation, score
+from dlcat.view.tables import SHARES, beside, evaluation, score
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -140,7 +140,17 @@ def _score(test: Mapping[str, Any], outcome: Mapping[str, Any]) -> Fact | None:
         return None
     name = names[0]
     value, _, unit = score(name, test[name]).partition(" ")
-    return {"name": f"test {name}", "value": value, "unit": unit, "note": _interval(name, test[name], outcome)}
+    note = _interval(name, test[name], outcome)
+    return {"name": f"test {name}", "value": value, "unit": unit, "note": note, "beside": _beside(outcome)}
+
+
+def _beside(outcome: Mapping[str, Any]) -> str:
+    baseline = outcome.get("baseline")
+    return f"Without a network {beside(baseline)}: {_decapitalized(baseline['about'])}" if baseline else ""
+
+
+def _decapitalized(sentence: str) -> str:
+    return sentence[:1].lower() + sentence[1:]
 
 
 def _interval(name: str, value: float, outcome: Mapping[str, Any]) -> str:

@@ -235,6 +235,7 @@ def result(outcome: Mapping[str, Any], report: Path, console: Console | None = N
             *((f"test {name}", value) for name, value in scores(test)),
             *((f"validation {name}", value) for name, value in scores(validation)),
             *evaluation(outcome),
+            ("without a network", beside(outcome.get("baseline"))),
             ("time", f"{units.duration(outcome['seconds'])}, {units.count(outcome['examples_per_second'])} examples/s"),
             ("on", f"{outcome['device']}, {outcome['precision']}, {outcome['layout']}"),
             ("parameters", units.count(outcome["parameters"])),
@@ -249,6 +250,14 @@ def evaluation(outcome: Mapping[str, Any]) -> list[tuple[str, str]]:
     if outcome.get("test_time_augment", "none") == "none":
         return []
     return [("evaluated on", "each image and its mirror image, outputs averaged")]
+
+
+def beside(baseline: Mapping[str, Any] | None) -> str:
+    """What a baseline reached on the test split, and from how much: '92.34 % by logistic, from 10,000 examples in 2 s'."""
+    if not baseline:
+        return ""
+    learned = f"from {units.count(baseline['examples'])} examples in {units.duration(baseline['seconds'])}"
+    return f"{score('accuracy', baseline['accuracy'])} by {baseline['name']}, {learned}"
 
 
 SHARES = frozenset({"accuracy", "top5", "precision", "recall", "f1"})

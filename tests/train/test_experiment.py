@@ -43,9 +43,10 @@ def test_every_name_that_a_recipe_may_hold_is_looked_up(place: Workspace) -> Non
         "augment": [wrong],
         "optimizer": wrong,
         "schedule": wrong,
+        "baseline": wrong,
     }
     places = [where for where, _ in experiment.check(place.catalog, raw)]
-    choices = [("task",), ("model",), ("optimizer",), ("schedule",), ("augment", 0)]
+    choices = [("task",), ("model",), ("optimizer",), ("schedule",), ("augment", 0), ("baseline",)]
     choices += [("model", part) for part in PARTS]
     assert sorted(map(str, places)) == sorted(map(str, [("dataset",), *[(*where, "name") for where in choices]]))
     assert len(choices) == len(FAMILIES)

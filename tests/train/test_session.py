@@ -251,6 +251,14 @@ def test_the_result_says_what_computed_each_convolution_and_how_exactly(fit: Fit
     assert [each["layer"] for each in plain] == [each["layer"] for each in told]
 
 
+def test_the_result_has_what_can_be_had_without_a_network(fit: Fit) -> None:
+    told = fit("baseline=logistic")[-1].result["baseline"]
+    assert told["name"] == "logistic"
+    assert 0.85 < told["accuracy"] < 1
+    assert told["examples"] == 1294  # nine tenths of 1438: validation is held out of its examples, too
+    assert fit("baseline=none")[-1].result["baseline"] is None
+
+
 def test_the_result_says_what_switchable_norms_mix(fit: Fit) -> None:
     told = fit("model.norm=switchable")[-1].result["mixtures"]
     assert len(told) >= 2

@@ -251,6 +251,15 @@ def test_a_run_without_validation_is_shown(fabricate: Any, tmp_path: Path) -> No
     assert "0 validation" not in page.text
 
 
+def test_a_baseline_stands_beside_the_score(fabricate: Any, tmp_path: Path) -> None:
+    told = {"name": "knn", "about": "The nearest decide.", "accuracy": 0.9512, "examples": 1257, "seconds": 0.3}
+    page = Page(render(fabricate.run_folder(tmp_path / "a", outcome=fabricate.result(baseline=told))))
+    assert "Without a network 95.12 % by knn, from 1,257 examples in 0.3 s: the nearest decide." in page.text
+    for nothing in ({}, {"baseline": None}):
+        page = Page(render(fabricate.run_folder(tmp_path / "b", outcome=fabricate.result(**nothing))))
+        assert "Without a network" not in page.text
+
+
 def test_a_task_without_accuracy_is_headed_by_what_it_measures(fabricate: Any, tmp_path: Path) -> None:
     outcome = fabricate.result(metrics={"validation": None, "test": {"perplexity": 31.4159}})
     page = Page(render(fabricate.run_folder(tmp_path / "run", outcome=outcome)))

@@ -1,0 +1,73 @@
+"""What stands beside the network in its report: a baseline, learned from the same examples and scored on the same test."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from time import perf_counter
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from dlcat.baselines import baseline
+from dlcat.errors import InvalidError
+from dlcat.train.division import divide
+
+if TYPE_CHECKING:
+    from dlcat.readers import Examples
+    from dlcat.recipe import Recipe
+
+NUMBERS = 8_000_000
+"""A baseline learns from as many examples as make so many numbers, which keeps it within seconds."""
+FEWEST = 5_000
+"""But from no fewer examples than these, where there are as many."""
+
+
+def require_takes(recipe: Recipe, train: Examples) -> None:
+    """Stop, before hours of training, where the recipe's baseline is not for such examples.
+
+    Raises:
+        InvalidError: it is not.
+    """
+    name = recipe.baseline.name
+    takes = baseline.traits(name).takes
+    if takes is not None and not takes(train):
+        shape = " x ".join(map(str, train.inputs.shape[1:]))
+        raise InvalidError(f"{recipe.at(('baseline',))}: {name} is not for examples of shape {shape}; expected auto")
+
+
+def beside(recipe: Recipe, train: Examples, test: Examples) -> dict[str, Any] | None:
+    """The recipe's baseline: its name, its accuracy on the test split, how many examples it learned from, its seconds.
+
+    It learns from what the network is trained on, without what is held out for validation: all of it, or of large splits
+    a draw by the recipe's seed. None where the recipe asks for none, or there is none for such examples.
+
+    Args:
+        recipe: names the baseline, and says what is held out.
+        train: the whole training split.
+        test: the test split.
+    """
+    if recipe.baseline.name == "none":
+        return None
+    started = perf_counter()
+    kept, _ = divide(recipe.train, train.targets)
+    chosen = _drawn(kept, train, recipe.train.seed)
+    fitted = baseline.bind(recipe.baseline)(
+        replace(train, inputs=np.asarray(train.inputs[chosen]), targets=np.asarray(train.targets[chosen]))
+    )
+    if fitted is None:
+        return None
+    return {
+        "name": fitted.name,
+        "about": baseline.describe(fitted.name),
+        "accuracy": fitted.accuracy(test),
+        "examples": len(chosen),
+        "seconds": round(perf_counter() - started, 3),
+    }
+
+
+def _drawn(positions: np.ndarray[Any, Any], train: Examples, seed: int) -> np.ndarray[Any, Any]:
+    """Those positions, or as many of them as are affordable, in ascending order."""
+    most = max(FEWEST, NUMBERS // int(np.prod(train.inputs.shape[1:])))
+    if len(positions) <= most:
+        return positions
+    return np.sort(np.random.default_rng(seed).choice(positions, most, replace=False))
