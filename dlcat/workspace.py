@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from dlcat.recipe import Recipe
     from dlcat.run import Run
     from dlcat.train.loop import Epoch
+    from dlcat.train.rates import Probe
     from dlcat.train.session import Finished, Started
 
 
@@ -210,6 +211,17 @@ class Workspace:
             checkpoint_seconds=checkpoint_seconds,
             stop=stop,
         )
+
+    def range_test(self, recipe: Recipe, *, device: str = "auto", **rates: Any) -> Iterator[Probe]:
+        """Try learning rates on the recipe's installed dataset; see `dlcat.train.rates.range_test`.
+
+        Raises:
+            InvalidError: the recipe's parts do not fit each other, or its optimizer has no rate to look for.
+        """
+        from dlcat.train.rates import range_test, ready
+
+        examples = self.examples(self.catalog[recipe.dataset], "train")
+        return range_test(*ready(recipe, examples, device), **rates)
 
     def trainable(self, recipe: Recipe) -> tuple[Dataset, Cost]:
         """The recipe's dataset and what its network costs, known to fit each other before a byte is fetched.

@@ -107,6 +107,27 @@ def learning_rate(points: Sequence[Sequence[float]]) -> str:
         return svg(f"Line chart of the learning rate over {units.count(steps[-1])} steps{peak}.")
 
 
+def range_test(rows: Sequence[Sequence[float]], steepest: float | None, tenth: float | None) -> str:
+    """Losses over learning rates, as SVG; `rows` are (rate, loss of one batch, mean loss), marks are drawn where given."""
+    rates, losses, means = zip(*rows, strict=True)
+    with _drawing("range-test", width=6.4, height=3.2) as (figure, svg):
+        axes = _line_axes(figure)
+        axes.set_xscale("log")
+        axes.plot(rates, losses, "o", color=_SECOND, markersize=2, alpha=0.5)
+        axes.plot(rates, means, color=_FIRST, linewidth=1.8)
+        for mark in (steepest, tenth):
+            if mark is not None:
+                axes.axvline(mark, color=_INK, linewidth=1, linestyle=(0, (2, 2)))
+        # Single batches may lie far above what matters.
+        axes.set_ylim(top=max(means) + 0.15 * (max(means) - min(means) or 1))
+        axes.set_xlabel("learning rate")
+        axes.set_ylabel("training loss")
+        fastest = f", falling fastest at {steepest:.2g}" if steepest is not None else ""
+        return svg(
+            f"Line chart of the training loss over learning rates from {rates[0]:.2g} to {rates[-1]:.2g}{fastest}."
+        )
+
+
 def mixtures(layers: Sequence[Mapping[str, Any]]) -> str:
     """What norms that mix statistics have learned, as SVG: a bar a layer, one column for means and one for variances.
 

@@ -63,6 +63,13 @@ class Page:
             self.line(line)
         self.gap()
 
+    def block(self, lines: Iterable[str]) -> None:
+        """Lines whose spaces matter: a drawing in characters."""
+        for line in lines:
+            self._plain.append(f"{line}\n")
+            if self._console:
+                self._styled.append(literal(line))
+
     def heading(self, text: str) -> None:
         """What the next block is about, one empty line before it."""
         if self._plain and self._plain[-1] != "\n":

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import TYPE_CHECKING, Any, TextIO, TypeVar
 
 from dlcat import units
 from dlcat.fetch.records import (
@@ -24,12 +24,14 @@ from dlcat.view.page import clean
 from dlcat.view.tables import SHARES
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Iterator, Mapping
     from types import TracebackType
 
     from tqdm import tqdm
 
     from dlcat.fetch.records import Record
+
+Thing = TypeVar("Thing")
 
 _DOING = {"download": "downloading", "copy": "copying", "hash": "checking", "unpack": "unpacking"}
 
@@ -151,6 +153,13 @@ class TrainProgress:
             dynamic_ncols=True,
         )
         return self._bar
+
+
+def counted(things: Iterable[Thing], total: int, unit: str, stream: TextIO) -> Iterator[Thing]:
+    """The things as they come, with a bar on a terminal, and nothing elsewhere."""
+    from tqdm import tqdm
+
+    yield from tqdm(things, total=total, unit=unit, file=stream, leave=False, disable=not stream.isatty())
 
 
 def epoch_line(epoch: Mapping[str, Any], unit: str = "examples") -> str:
