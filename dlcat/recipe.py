@@ -17,7 +17,7 @@ from dlcat.errors import InvalidError, UsageError, nearest
 from dlcat.registry import STRICT, Choice
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
     from pathlib import Path
 
     from dlcat.document import Where
@@ -28,6 +28,8 @@ Precision = Literal["auto", "fp32", "bf16", "fp16"]
 Layout = Literal["auto", "contiguous", "channels_last"]
 PARTS = ("conv", "norm", "activation", "algorithm")
 """The keys of `model` that choose a part; every other key is an option of the model itself."""
+MEASURED = ("precision", "layout", "compile")
+"""The keys of `train` whose `auto` is settled by measuring, when a training begins."""
 LIMIT_PARENTS = 16
 
 
@@ -75,9 +77,11 @@ class Train:
     clip_norm: Annotated[float, Gt(0)] | None = None
     """The gradient over all weights is shortened to this length where it is longer (Pascanu et al. 2013, arXiv:1211.5063)."""
     precision: Precision = "auto"
-    """Number format of the network: auto picks bf16 where the processor has matrix units for it, else fp32."""
+    """Number format of the network: auto takes bf16 where the machine has units for it and is faster so, else fp32."""
     layout: Layout = "auto"
-    """Memory order of images: auto picks what is faster for the norm."""
+    """Memory order of images: auto takes what is faster, as measured before the first step."""
+    compile: Literal["auto"] | bool = "auto"
+    """Whether torch's compiler makes the network: auto where the run is long enough to win more time than that costs."""
     seed: Annotated[int, Ge(0), Lt(2**63)] = 0
     """Everything random follows from it: the validation split, the first weights, the order, the augmentation."""
     validation: Annotated[float, Ge(0), Lt(1)] = 0.1
@@ -134,6 +138,11 @@ class Recipe:
     def at(self, where: Where) -> str:
         """`file:line: key.key`, for messages about what is written at that place."""
         return _at(self.places, where, self.name)
+
+    def settled(self, found: Mapping[str, Any]) -> Recipe:
+        """The recipe with what a training found, by key of `train`, in the place of `auto`."""
+        open_ = {key: found[key] for key in MEASURED if getattr(self.train, key) == "auto" and key in found}
+        return replace(self, train=replace(self.train, **open_))
 
     def plain(self) -> dict[str, Any]:
         """The recipe as it is written in YAML, every key in its order."""

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from datetime import datetime
     from pathlib import Path
 
+    from dlcat.recipe import Recipe
+
 
 CHECKPOINT_SECONDS = 60.0
 """Between two checkpoints of a training: what a kill costs at most."""
@@ -243,11 +245,20 @@ def find(runs: Path, name: str) -> Run:
     raise UsageError(f"no run named {name!r} in {runs}", hint=nearest(name, [run.name for run in every]))
 
 
-def latest(runs: Path, recipe: str) -> Run | None:
-    """The newest run of exactly that recipe, as its recipe.yaml has it; None where there is none."""
+def latest(runs: Path, recipe: Recipe) -> Run | None:
+    """The newest run of exactly that recipe, whatever it found for `auto`; None where there is none.
+
+    Args:
+        runs: the folder of runs.
+        recipe: resolved; what it leaves to `auto`, a run must have left to it, too.
+    """
+    texts: dict[str, str] = {}
     for run in reversed(list(listed(runs))):
-        with suppress(OSError):
-            if run.recipe_path.read_text(encoding="utf-8") == recipe:
+        with suppress(OSError, InvalidError):
+            found = run.environment().get("found") or {}
+            key = json.dumps(found, sort_keys=True)
+            texts[key] = texts.get(key) or recipe.settled(found).to_yaml()
+            if run.recipe_path.read_text(encoding="utf-8") == texts[key]:
                 return run
     return None
 

@@ -172,7 +172,7 @@ class Workspace:
         from dlcat import run
         from dlcat.train import experiment
 
-        return run.latest(folder or self.locations.runs, experiment.resolve(recipe).to_yaml())
+        return run.latest(folder or self.locations.runs, experiment.resolve(recipe))
 
     def train(
         self,

@@ -237,7 +237,8 @@ def _introduce(started: "Started") -> None:
     device = started.device
     print(
         f"{started.run.name}: {started.parameters:,} parameters, {started.macs:,} MACs; train {started.train:,}, "
-        f"validation {started.validation:,}, test {started.test:,}; {device.device} {device.precision} {device.layout}",
+        f"validation {started.validation:,}, test {started.test:,}; {device.device} {device.precision} {device.layout}"
+        f"{' compiled' if device.compiled else ''}",
         file=sys.stderr,
     )
     epochs, steps = started.at

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -68,6 +68,10 @@ class Batches:
 
     def __len__(self) -> int:
         return len(self.inputs)
+
+    def on(self, device: Device) -> Batches:
+        """The same examples, made into numbers as that device, in the same place, takes them."""
+        return replace(self, device=device)
 
     def shuffled(
         self,

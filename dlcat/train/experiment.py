@@ -213,7 +213,14 @@ def device_for(recipe: Recipe, device: str) -> Device:
         InvalidError: the optimizer's options do not go together.
     """
     settings = recipe.train
-    return choose_device(device, settings.precision, settings.layout, recipe.model.norm.name, searches=searches(recipe))
+    return choose_device(
+        device,
+        settings.precision,
+        settings.layout,
+        recipe.model.norm.name,
+        searches=searches(recipe),
+        compiled=settings.compile,
+    )
 
 
 def searches(recipe: Recipe) -> bool:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import partial
 from statistics import median
 from threading import Event
 from typing import TYPE_CHECKING, Any
@@ -15,12 +16,14 @@ from safetensors.torch import load_file, save
 
 from dlcat import run as runs
 from dlcat.errors import InvalidError
+from dlcat.machine import keep_memory
 from dlcat.optim.schedules import schedule as schedules
 from dlcat.optim.schedules import watches
 from dlcat.train import device as devices
 from dlcat.train import environment, experiment
 from dlcat.train.batches import Batches, InputStatistics, resident, statistics, steps_per_epoch
 from dlcat.train.beside import beside, require_takes
+from dlcat.train.calibration import calibrate
 from dlcat.train.checkpoint import Checkpoints
 from dlcat.train.course import Course
 from dlcat.train.division import divide, told
@@ -77,6 +80,11 @@ class Splits:
     how: str
     """How the validation split came about, for the report."""
 
+    def on(self, device: devices.Device) -> Splits:
+        """The same, made into numbers as that device takes them."""
+        validation = self.validation and self.validation.on(device)
+        return Splits(self.train.on(device), validation, self.test.on(device), self.how)
+
 
 def train(
     recipe: Recipe,
@@ -117,13 +125,19 @@ def train(
         StoppedError: `stop` was set.
         DivergedError: the loss left the finite numbers; the run's folder keeps what happened.
     """
-    recipe = experiment.resolve(recipe)
-    chosen = experiment.device_for(recipe, device)
+    keep_memory()
+    asked = experiment.resolve(recipe)
+    recipe = asked if resume is None else asked.settled(resume.environment().get("found") or {})
     require_takes(recipe, train_examples)
-    splits = split(recipe, train_examples, test_examples, chosen)
+    splits = split(recipe, train_examples, test_examples, experiment.device_for(recipe, device))
     shape = tuple(train_examples.inputs.shape[1:])
+    build = partial(experiment.build, recipe, input_shape=shape, classes=train_examples.classes)
+    chosen = calibrate(recipe, splits.train, lambda tried: build(device=tried))
+    if resume is not None:  # what it found is written in its recipe by now; why, is in its environment
+        chosen = replace(chosen, reasons=resume.environment().get("reasons") or chosen.reasons)
+    recipe, splits = recipe.settled(chosen.found), splits.on(chosen)
     built = experiment.build(recipe, input_shape=shape, classes=train_examples.classes, device=chosen)
-    environs = environment.describe(chosen, digests, lock)
+    environs = environment.describe(chosen, digests, lock) | {"found": _found(asked, chosen)}
     counts = (len(splits.train), len(splits.validation or ()), len(splits.test))
     run = resume or runs.create(folder, recipe.name, recipe.train.seed, datetime.now())
     with runs.training(run):
@@ -159,6 +173,7 @@ def train(
             "device": str(chosen.device),
             "precision": chosen.precision,
             "layout": chosen.layout,
+            "compiled": chosen.compiled,
             "reasons": chosen.reasons,
             "test_time_augment": recipe.train.test_time_augment,
             "epochs": len(epochs),
@@ -264,6 +279,11 @@ def _require_enough(recipe: Recipe, count: int) -> None:
         raise InvalidError(
             f"{recipe.at(('train', 'folds'))}: expected at most {used}, one for each example, found {settings.folds}"
         )
+
+
+def _found(asked: Recipe, chosen: devices.Device) -> dict[str, Any]:
+    """What was found in the place of `auto`."""
+    return {key: value for key, value in chosen.found.items() if getattr(asked.train, key) == "auto"}
 
 
 def _take_up(run: Run, course: Course, checkpoints: Checkpoints, environs: dict[str, Any]) -> list[str]:

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from dlcat.train.batches import Batch
     from dlcat.train.experiment import Experiment
 
+    Forward = Callable[[Tensor], Tensor]
+
 
 @dataclass(frozen=True, slots=True)
 class Taken:
@@ -39,16 +41,29 @@ def stepper(experiment: Experiment, noise: torch.Generator) -> Callable[[Batch, 
         experiment: its model is trained in place.
         noise: what augmentation draws from; where a step asks for the loss again, it draws the same again.
     """
+    forward = experiment.device.compile(experiment.model)
     if needs_closure(experiment.optimizer):
-        return partial(_search, experiment, noise)
-    return partial(_follow, experiment)
+        return partial(_search, experiment, forward, noise)
+    return partial(_follow, experiment, forward)
 
 
-def _follow(experiment: Experiment, batch: Batch, progress: float) -> Taken:
+def gradient(experiment: Experiment, forward: Forward, batch: Batch) -> None:
+    """Add the gradient of a batch to the weights', as a step at the end of the run would.
+
+    Args:
+        experiment: its model gets the gradients.
+        forward: what computes the model.
+        batch: some examples.
+    """
+    for loss, _, count in _losses(experiment, forward, batch, 1.0):
+        experiment.scaler.scale(loss * (count / len(batch))).backward()  # type: ignore[no-untyped-call]
+
+
+def _follow(experiment: Experiment, forward: Forward, batch: Batch, progress: float) -> Taken:
     """Take the gradient once, and let the optimizer follow it."""
     scaler = experiment.scaler
     seen: list[tuple[Tensor, Tensor]] = []
-    for loss, hits, count in _losses(experiment, batch, progress):
+    for loss, hits, count in _losses(experiment, forward, batch, progress):
         scaler.scale(loss * (count / len(batch))).backward()  # type: ignore[no-untyped-call]
         seen.append((loss.detach() * count, hits))
     taken = _taken(seen, 1)
@@ -63,7 +78,7 @@ def _follow(experiment: Experiment, batch: Batch, progress: float) -> Taken:
     return taken
 
 
-def _search(experiment: Experiment, noise: torch.Generator, batch: Batch, progress: float) -> Taken:
+def _search(experiment: Experiment, forward: Forward, noise: torch.Generator, batch: Batch, progress: float) -> Taken:
     """Let the optimizer ask for the loss of the batch, with the same augmentation and dropout each time."""
     optimizer = experiment.optimizer
     evaluations: list[list[tuple[Tensor, Tensor]]] = []
@@ -73,7 +88,7 @@ def _search(experiment: Experiment, noise: torch.Generator, batch: Batch, progre
         rewind()
         seen: list[tuple[Tensor, Tensor]] = []
         evaluations.append(seen)
-        for loss, hits, count in _losses(experiment, batch, progress):
+        for loss, hits, count in _losses(experiment, forward, batch, progress):
             seen.append((loss.detach() * count, hits))
             yield loss * (count / len(batch))
 
@@ -89,11 +104,13 @@ def _taken(seen: list[tuple[Tensor, Tensor]], gradients: int) -> Taken:
     return Taken(torch.stack(loss_sums).sum(), torch.stack(hits).sum(), gradients)
 
 
-def _losses(experiment: Experiment, batch: Batch, progress: float) -> Iterator[tuple[Tensor, Tensor, int]]:
+def _losses(
+    experiment: Experiment, forward: Forward, batch: Batch, progress: float
+) -> Iterator[tuple[Tensor, Tensor, int]]:
     """Mean loss, hits and count of every piece of the batch, each made when it is asked for."""
     for inputs, targets in batch.pieces(experiment.piece_size(len(batch))):
         with experiment.device.autocast():
-            outputs = experiment.model(experiment.resize(inputs, progress))
+            outputs = forward(experiment.resize(inputs, progress))
             loss = experiment.task.loss(outputs, targets)
         yield loss, experiment.task.hits(outputs.detach(), targets), len(targets)
 

@@ -176,6 +176,7 @@ def _facts(outcome: Mapping[str, Any]) -> Iterator[Fact]:
     yield _fact("device", outcome.get("device"), reasons.get("device"))
     yield _fact("precision", outcome.get("precision"), reasons.get("precision"))
     yield _fact("memory layout", outcome.get("layout"), reasons.get("layout"))
+    yield _fact("compiled", "yes" if outcome.get("compiled") else "no", reasons.get("compile"))
     if outcome.get("convolutions"):
         yield _fact("convolutions by", *_algorithms(outcome["convolutions"]))
 

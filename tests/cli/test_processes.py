@@ -178,16 +178,16 @@ def test_a_file_of_a_run_that_would_be_too_large_ends_the_training_with_7(
         place.examples(
             place.catalog["digits"], split
         )  # so that these arrays are written, and nothing but the run is left
-    limits = {"inputs.json": 100, "metrics.jsonl": 800, "weights.safetensors": 100_000}
-    cases = [(limit, _training(4, tmp_path / name)) for name, limit in limits.items()]
+    limits = {"inputs.json": 100, "metrics.jsonl": 2000, "weights.safetensors": 100_000}
+    cases = [(limit, _training(12, tmp_path / name)) for name, limit in limits.items()]
     told = json.loads(python(LIMITED.format(cases=cases), PYTHONDONTWRITEBYTECODE="1"))
     reason = "the file would be larger than is allowed here"
     runs = [_refused_at(name, reason, tmp_path / name, said) for name, said in zip(limits, told, strict=True)]
     lines = (runs[1].path / "metrics.jsonl").read_text()
     assert lines.endswith("}\n")
-    assert 400 < len(lines) <= 800
-    assert 0 < len(runs[1].epochs()) == lines.count("\n") < 4
-    assert len(runs[2].epochs()) == 4
+    assert 1500 < len(lines) <= 2000
+    assert 0 < len(runs[1].epochs()) == lines.count("\n") < 12
+    assert len(runs[2].epochs()) == 12
 
 
 @pytest.mark.slow

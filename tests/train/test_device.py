@@ -85,7 +85,7 @@ def test_a_precision_that_is_set_is_used(precision: Precision) -> None:
 
 
 def test_every_choice_has_its_reason() -> None:
-    assert set(devices.choose("cpu", "auto", "auto", "group").reasons) == {"precision", "layout"}
+    assert set(devices.choose("cpu", "auto", "auto", "group").reasons) == {"precision", "layout", "compile"}
 
 
 def test_auto_is_the_processor_where_nothing_else_is() -> None:

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import os
-import platform
 from dataclasses import asdict, dataclass
 from functools import cache, partial
 from math import inf
@@ -13,18 +11,14 @@ from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
 import torch
-from filelock import FileLock, Timeout
 from torch import nn
 from torch.nn import functional
 
-from dlcat import __version__, disk, locations
-from dlcat.errors import DiskError
+from dlcat import __version__, machine, measured
 from dlcat.layers.algorithms import algorithm
 from dlcat.layers.algorithms.computed import Conv1d, Conv2d, chosen, convolved, has_channels_last
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from torch import Tensor
 
     from dlcat.layers.algorithms.computed import Convolution, Products
@@ -32,11 +26,10 @@ if TYPE_CHECKING:
     Candidates = dict[str, Products | None]
 
 FILE = "algorithms.json"
-"""What was found, by machine and shape: in the user's cache folder whatever `--cache` says, for it goes by the machine."""
+"""What was found, by machine and shape: in the cache folder whatever `--cache` says, for it goes by the machine."""
 ROUNDS = 3
 HOPELESS = 3.0
 """Times the best first run: who takes longer is not timed again."""
-_WAIT_SECONDS = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,15 +115,7 @@ def _machine(device: torch.device) -> str:
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)
     capability = torch.backends.cpu.get_cpu_capability()
-    return f"{device.type} {_processor()} {capability} x {os.cpu_count()}"
-
-
-def _processor() -> str:
-    with contextlib.suppress(OSError), open("/proc/cpuinfo", encoding="utf-8") as lines:
-        for line in lines:
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    return platform.processor() or platform.machine()
+    return f"{device.type} {machine.processor()} {capability} x {os.cpu_count()}"
 
 
 def _timed(key: str, candidates: Candidates, convolution: Convolution, inputs: Tensor) -> Timing:
@@ -147,7 +132,7 @@ def _timed(key: str, candidates: Candidates, convolution: Convolution, inputs: T
     least = first | {name: min(taken[name] for taken in rounds) for name in hopeful}
     told = {name: round(taken, 3) for name, taken in least.items() if taken < inf}
     timing = Timing(min(hopeful, key=least.__getitem__), told)
-    _remember(key, timing)
+    measured.remember(FILE, key, asdict(timing))
     return timing
 
 
@@ -182,31 +167,10 @@ def _wait_for(device: torch.device) -> None:
         torch.cuda.synchronize(device)
 
 
-def _file() -> Path:
-    return locations.find().cache / FILE
-
-
 def _remembered(key: str, candidates: Candidates) -> Timing | None:
-    kept = _read(_file()).get(key)
+    kept = measured.recall(FILE, key)
     try:
-        timing = Timing(**kept) if isinstance(kept, dict) else None
+        timing = Timing(**kept) if kept else None
     except TypeError:  # written by another version
         return None
     return timing if timing and timing.algorithm in candidates else None
-
-
-def _remember(key: str, timing: Timing) -> None:
-    """Add what was found to the file; where the cache cannot be written, the choice holds for this process."""
-    path = _file()
-    with contextlib.suppress(OSError, DiskError, Timeout):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with FileLock(path.with_suffix(".lock"), timeout=_WAIT_SECONDS):
-            disk.write_beside(path, json.dumps(_read(path) | {key: asdict(timing)}, indent=1))
-
-
-def _read(path: Path) -> dict[str, Any]:
-    try:
-        kept = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return kept if isinstance(kept, dict) else {}
