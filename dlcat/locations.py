@@ -48,6 +48,16 @@ class Locations:
         return self.cache / "prepared"
 
     @property
+    def packed(self) -> Path:
+        """What `dlcat pack` writes where it is not told where: packed/<dataset>/."""
+        return self.cache / "packed"
+
+    @property
+    def shards(self) -> Path:
+        """What is read from shards that lie elsewhere: shards/<key of the address>/."""
+        return self.cache / "shards"
+
+    @property
     def lockfile(self) -> Path:
         """What `dlcat lock` wrote, if anything: dlcat.lock, beside the runs."""
         return self.runs.parent / "dlcat.lock"

@@ -125,6 +125,68 @@ def trained(place: Workspace) -> Run:
     return run
 
 
+PICTURES = {"train": 40, "test": 10}
+PICTURE_CLASSES = ("cat", "dog", "emu")
+GALLERY = """
+toy:
+  title: Toy pictures
+  domain: image
+  tasks: [image-classification]
+  summary: {en: Toys., zh: 玩具。}
+  homepage: https://toys.example/
+  license: {id: CC0-1.0}
+  access: open
+  citation: "@misc{toys, year = {2020}}"
+  size: {download: null, unpacked: null}
+  splits: {train: 40, test: 10}
+  classes: [cat, dog, emu]
+  sample: {shape: [3, height, width], dtype: uint8}
+  reader: image_folder
+  artifacts:
+    - {file: toys.tar, urls: ["https://toys.example/toys.tar"], provenance: made here, unpack: tar}
+"""
+
+
+@pytest.fixture(scope="session")
+def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """<split>/<class>/<number>.jpg: smooth colours, of several sizes."""
+    import numpy as np
+    from PIL import Image
+
+    folder = tmp_path_factory.mktemp("tree")
+    for split, count in PICTURES.items():
+        for number in range(count):
+            corners = np.random.default_rng(number + 1000 * (split == "test")).integers(0, 256, (3, 4, 3), np.uint8)
+            path = folder / split / PICTURE_CLASSES[number % 3] / f"{number:03d}.jpg"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(corners).resize((30 + number, 25 + number % 7), Image.Resampling.BICUBIC).save(path)
+    return folder
+
+
+@pytest.fixture
+def gallery(tree: Path, tmp_path: Path) -> Workspace:
+    """A workspace whose dataset `toy` is that tree, installed."""
+    import tarfile
+
+    from dlcat.fetch.by_hand import import_files
+
+    (tmp_path / "catalog.yaml").write_text(GALLERY, encoding="utf-8")
+    with tarfile.open(tmp_path / "toys.tar", "w") as archive:
+        for split in PICTURES:
+            archive.add(tree / split, split)
+    found = Workspace(
+        locations.Locations(
+            catalogs=(tmp_path / "catalog.yaml",),
+            recipes=(locations.shipped("recipes"),),
+            cache=tmp_path / "cache",
+            runs=tmp_path / "runs",
+        )
+    )
+    for _ in import_files(found.catalog["toy"], found.store, [tmp_path / "toys.tar"]):
+        pass
+    return found
+
+
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Callable[[int], Path]]:
     """small_disk(pages): a folder on a file system of its own with room for so many pages of files."""

@@ -18,7 +18,16 @@ if TYPE_CHECKING:
 
 Value = TypeVar("Value")
 
-reader = Family("reader", "dlcat.readers")
+
+@dataclass(frozen=True, slots=True)
+class Traits:
+    """What the rest of dlcat must know of a reader."""
+
+    encoded: bool = False
+    """Whether its inputs are the paths (N,) of pictures, below the folder and as bytes, that are decoded when asked for."""
+
+
+reader = Family("reader", "dlcat.readers", Traits)
 """A reader is `name(folder: Path, split: str, *, options) -> (inputs, targets)`: the split's arrays, read from the
 unpacked folder of its dataset. Inputs keep upstream's dtype, channels first; targets are int64 (N,)."""
 
@@ -40,6 +49,11 @@ class Examples:
 
     def __len__(self) -> int:
         return len(self.inputs)
+
+    @property
+    def digests(self) -> dict[str, str]:
+        """None beside the catalog's; see `encoded.Storage`."""
+        return {}
 
     def torch(self) -> TorchDataset[Any]:
         """A map-style torch Dataset of (input, target): float32 tensors, uint8 inputs scaled to 0..1, and int labels.

@@ -18,6 +18,7 @@ import numpy as np
 
 from dlcat.disk import disk_errors
 from dlcat.errors import InvalidError, UsageError, nearest
+from dlcat.readers.encoded import EncodedExamples, Tree
 from dlcat.readers.examples import Examples, reader
 
 if TYPE_CHECKING:
@@ -30,8 +31,12 @@ HEADER_BYTES = 4096
 """Of a .npy file, its header (128 bytes for these) is among them."""
 
 
-def prepare(dataset: Dataset, split: str, *, folder: Path, digests: Mapping[str, str], cache: Path) -> Examples:
+def prepare(
+    dataset: Dataset, split: str, *, folder: Path, digests: Mapping[str, str], cache: Path
+) -> Examples | EncodedExamples:
     """The split's Examples, memory-mapped from the cache; decoded first where they are not there, or damaged.
+
+    Of a reader whose pictures are decoded when they are asked for, the list of them is kept in the same way.
 
     Args:
         dataset: the catalog entry.
@@ -59,7 +64,9 @@ def prepare(dataset: Dataset, split: str, *, folder: Path, digests: Mapping[str,
         _decode(dataset, split, folder, target)
     with disk_errors(target):
         inputs, targets = (np.load(target / name, mmap_mode="r", allow_pickle=False) for name in ARRAYS)
-    return Examples(inputs, targets, _class_names(dataset))
+    if reader.traits(dataset.reader.name).encoded:
+        return EncodedExamples(Tree(folder, inputs), targets, class_names(dataset), channels(dataset))
+    return Examples(inputs, targets, class_names(dataset))
 
 
 def key(dataset: Dataset, digests: Mapping[str, str]) -> str:
@@ -98,7 +105,7 @@ def _decode(dataset: Dataset, split: str, folder: Path, target: Path) -> None:
     """Write the arrays beside, then rename the whole folder: another process sees all of it or nothing."""
     assert dataset.reader is not None
     inputs, targets = reader.bind(dataset.reader)(folder, split)
-    _require_promised(dataset, split, inputs, folder)
+    _require_promised(dataset, split, inputs, targets, folder)
     staging = target.with_name(f".{target.name}.{os.getpid()}")
     with disk_errors(target):
         try:
@@ -127,20 +134,41 @@ def _publish(staging: Path, target: Path) -> None:
             staging.rename(target)
 
 
-def _require_promised(dataset: Dataset, split: str, inputs: np.ndarray[Any, np.dtype[Any]], folder: Path) -> None:
+def _require_promised(
+    dataset: Dataset,
+    split: str,
+    inputs: np.ndarray[Any, np.dtype[Any]],
+    targets: np.ndarray[Any, np.dtype[Any]],
+    folder: Path,
+) -> None:
     """Hold what was decoded against the catalog, by which networks are chosen and their cost is told."""
     expected, shape = dataset.splits[split], dataset.sample.shape
     if expected is not None and len(inputs) != expected:
         raise InvalidError(
             f"{dataset.name}, split {split}: expected {expected} examples, found {len(inputs)} in {folder}"
         )
+    classes, highest = len(class_names(dataset)), int(targets.max(initial=-1))
+    if classes and highest >= classes:
+        raise InvalidError(
+            f"{dataset.name}, split {split}: expected {classes} classes, found {highest + 1} or more in {folder}"
+        )
+    assert dataset.reader is not None
+    if reader.traits(dataset.reader.name).encoded:  # their shapes are known when they are decoded
+        return
     if shape and all(isinstance(size, int) for size in shape) and list(inputs.shape[1:]) != shape:
         raise InvalidError(
             f"{dataset.name}, split {split}: expected examples of shape {shape}, found {list(inputs.shape[1:])} in {folder}"
         )
 
 
-def _class_names(dataset: Dataset) -> tuple[str, ...]:
+def channels(dataset: Dataset) -> int:
+    """Of its pictures, by the catalog; 3 where it does not say."""
+    shape = dataset.sample.shape
+    return 1 if shape and shape[0] == 1 else 3
+
+
+def class_names(dataset: Dataset) -> tuple[str, ...]:
+    """In label order; none where the catalog lists none."""
     match dataset.classes:
         case list(names):
             return tuple(names)

@@ -330,7 +330,7 @@ def test_a_split_that_the_format_does_not_have_is_refused(
         prepared("odd", dataset=replace(dataset, reader=Choice(name=name)))
 
 
-@pytest.mark.parametrize(("classes", "names"), [(3, ("0", "1", "2")), (["x"], ("x",)), (None, ())])
+@pytest.mark.parametrize(("classes", "names"), [(3, ("0", "1", "2")), (["x", "y"], ("x", "y")), (None, ())])
 def test_class_names_come_from_the_catalog(
     classes: Any, names: tuple[str, ...], prepared: Callable[..., Examples], dataset: Dataset
 ) -> None:
