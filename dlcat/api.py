@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from dlcat.catalog import Catalog
-    from dlcat.readers import Examples
+    from dlcat.readers import EncodedExamples, Examples
     from dlcat.run import Run
 
 
@@ -53,8 +53,8 @@ def fetch(name: str, *, mirrors: tuple[str, ...] = (), parts: tuple[str, ...] = 
     return place.store.data_path(dataset)
 
 
-def load(name: str, *, split: str = "train", mirrors: tuple[str, ...] = ()) -> Examples:
-    """One split of a dataset as arrays, fetched first where it is missing.
+def load(name: str, *, split: str = "train", mirrors: tuple[str, ...] = ()) -> Examples | EncodedExamples:
+    """One split of a dataset as arrays (or as encoded pictures, where it is too large for arrays), fetched if missing.
 
     >>> import dlcat
     >>> examples = dlcat.load("digits", split="test")

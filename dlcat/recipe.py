@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
-from annotated_types import Ge, Gt, Lt, MinLen
+from annotated_types import Ge, Gt, Le, Lt, MinLen
 
 from dlcat import document
 from dlcat.errors import InvalidError, UsageError, nearest
@@ -64,6 +64,23 @@ class ProgressiveResize:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Inputs:
+    """How pictures that are decoded when they are needed reach the network: cut to squares of one size."""
+
+    __pydantic_config__: ClassVar[dict[str, Any]] = STRICT
+    size: Annotated[int, Ge(1)]
+    """Pixels of the square's side."""
+    least_area: Annotated[float, Gt(0), Le(1)] = 0.08
+    """Share of a picture's area that the random crop of training takes at least (arXiv:1409.4842); 1: the centre crop."""
+    center: Annotated[float, Gt(0), Le(1)] = 0.875
+    """Side of the centre crop, by which is evaluated, as a share of the picture's shorter side."""
+    shards: str | None = None
+    """Folder or address of what `dlcat pack` wrote; null: the unpacked tree in the cache."""
+    workers: Annotated[int, Ge(0)] | Literal["auto"] = "auto"
+    """Processes that decode; auto: all cores but one. What comes out is the same for any number."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Train:
     """How long, in which portions, with which numbers."""
 
@@ -114,6 +131,8 @@ class Recipe:
     __pydantic_config__: ClassVar[dict[str, Any]] = STRICT
     dataset: Annotated[str, MinLen(1)]
     """Name of a catalog entry."""
+    inputs: Inputs | None = None
+    """For pictures that are decoded when they are needed; null: arrays as they are prepared."""
     task: Choice = field(default_factory=partial(Choice, name="classify"))
     """What is predicted, and how it is scored."""
     model: Model
@@ -150,6 +169,7 @@ class Recipe:
         model |= {part: getattr(self.model, part).plain() for part in PARTS}
         return {
             "dataset": self.dataset,
+            "inputs": None if self.inputs is None else asdict(self.inputs),
             "task": self.task.plain(),
             "model": model,
             "augment": [choice.plain() for choice in self.augment],

@@ -26,7 +26,8 @@ if TYPE_CHECKING:
     from dlcat.fetch.store import Store
     from dlcat.fetch.wire.network import Network
     from dlcat.locations import Locations
-    from dlcat.readers import Examples
+    from dlcat.readers import EncodedExamples, Examples
+    from dlcat.readers.shards import Packed
     from dlcat.recipe import Recipe
     from dlcat.run import Run
     from dlcat.train.loop import Epoch
@@ -127,8 +128,8 @@ class Workspace:
         if not self.store.is_installed(dataset):
             yield from self.fetch(dataset, mirrors=mirrors)
 
-    def examples(self, dataset: Dataset, split: str) -> Examples:
-        """One split of an installed dataset as arrays; see `dlcat.readers.prepare`.
+    def examples(self, dataset: Dataset, split: str) -> Examples | EncodedExamples:
+        """One split of an installed dataset, as arrays or encoded pictures; see `dlcat.readers.prepare`.
 
         Raises:
             UsageError: only a slice of it is here, which a reader would take for the whole.
@@ -148,6 +149,43 @@ class Workspace:
             digests=self.digests(dataset),
             cache=self.locations.prepared,
         )
+
+    def inputs(self, recipe: Recipe, split: str) -> Examples | EncodedExamples:
+        """One split of a recipe's dataset, from where the recipe takes it: the cache, or shards.
+
+        Raises:
+            DlcatError: as `examples`, or as `dlcat.readers.shards.read`.
+        """
+        dataset = self.catalog[recipe.dataset]
+        if recipe.inputs is None or recipe.inputs.shards is None:
+            return self.examples(dataset, split)
+        from dlcat.fetch.terms import require_acceptance
+        from dlcat.readers import shards
+
+        require_acceptance(dataset)
+        return shards.read(recipe.inputs.shards, dataset, split, cache=self.locations.shards, network=self.network())
+
+    def provide(self, recipe: Recipe, *, mirrors: tuple[str, ...] = ()) -> Iterator[Record]:
+        """Install the recipe's dataset, but where it takes its inputs from shards."""
+        if recipe.inputs is None or recipe.inputs.shards is None:
+            yield from self.install(self.catalog[recipe.dataset], mirrors=mirrors)
+
+    def pack(
+        self, dataset: Dataset, splits: tuple[str, ...], folder: Path, *, shard_bytes: int, seed: int
+    ) -> Iterator[Packed]:
+        """Write splits of an installed dataset into shards; see `dlcat.readers.shards.write`.
+
+        Raises:
+            DlcatError: as `examples` and `dlcat.readers.shards.write`.
+        """
+        from dlcat.readers import shards
+
+        for split in splits:
+            examples = self.examples(dataset, split)
+            made_from = shards.fingerprint(dataset, self.digests(dataset))
+            yield from shards.write(
+                examples, folder, dataset.name, split, shard_bytes=shard_bytes, seed=seed, made_from=made_from
+            )
 
     def digests(self, dataset: Dataset) -> dict[str, str]:
         """The verified sha256 of every artifact that is in the cache."""
@@ -196,13 +234,15 @@ class Workspace:
 
         dataset = self.catalog[recipe.dataset]
         digests = self.digests(dataset)
+        train_examples, test_examples = self.inputs(recipe, "train"), self.inputs(recipe, "test")
+        packed = {file: sha for each in (train_examples, test_examples) for file, sha in each.digests.items()}
         return session.train(
             recipe,
             dataset,
             cost,
-            train_examples=self.examples(dataset, "train"),
-            test_examples=self.examples(dataset, "test"),
-            digests=digests,
+            train_examples=train_examples,
+            test_examples=test_examples,
+            digests=digests | packed,
             lock=lockfile.citation(self.locations.lockfile, dataset, digests),
             folder=folder or self.locations.runs,
             device=device,
@@ -220,8 +260,7 @@ class Workspace:
         """
         from dlcat.train.rates import range_test, ready
 
-        examples = self.examples(self.catalog[recipe.dataset], "train")
-        return range_test(*ready(recipe, examples, device), **rates)
+        return range_test(*ready(recipe, self.inputs(recipe, "train"), device), **rates)
 
     def trainable(self, recipe: Recipe) -> tuple[Dataset, Cost]:
         """The recipe's dataset and what its network costs, known to fit each other before a byte is fetched.
@@ -285,6 +324,11 @@ class Workspace:
             raise InvalidError(f"{recipe.at(('train', 'batch_size'))}: {error}") from error
 
     def _shape(self, recipe: Recipe) -> tuple[int, ...]:
+        self._require_inputs(recipe)
+        if recipe.inputs is not None:
+            from dlcat.readers.prepare import channels
+
+            return (channels(self.catalog[recipe.dataset]), recipe.inputs.size, recipe.inputs.size)
         shape = self.catalog[recipe.dataset].sample.shape
         sizes = tuple(size for size in shape if isinstance(size, int))
         if len(sizes) != len(shape) or not sizes:
@@ -293,6 +337,29 @@ class Workspace:
                 f"{recipe.at(('dataset',))}: examples of {recipe.dataset} have no one shape; found {found}"
             )
         return sizes
+
+    def _require_inputs(self, recipe: Recipe) -> None:
+        """Stop where a recipe asks for pictures to be decoded that are none, or does not say how large.
+
+        Raises:
+            InvalidError: names the line.
+        """
+        from dlcat.readers import reader
+
+        chosen = self.catalog[recipe.dataset].reader
+        encoded = chosen is not None and chosen.name in reader and reader.traits(chosen.name).encoded
+        if encoded and recipe.inputs is None:
+            raise InvalidError(
+                f"{recipe.at(('dataset',))}: pictures of {recipe.dataset} are decoded while training; expected how large "
+                "the network sees them, found nothing",
+                hint="inputs: {size: 224}",
+            )
+        if recipe.inputs is not None and not encoded and recipe.inputs.shards is None:
+            raise InvalidError(
+                f"{recipe.at(('inputs',))}: {recipe.dataset} is prepared as arrays, which are not decoded while training; "
+                "expected shards",
+                hint="leave inputs out, or name what `dlcat pack` wrote: inputs: {size: 32, shards: FOLDER}",
+            )
 
     def _classes(self, recipe: Recipe) -> list[str]:
         classes = self.catalog[recipe.dataset].classes

@@ -143,6 +143,45 @@ def verify(
         out.text(f"{sound} files verified")
 
 
+@app.command(rich_help_panel=DATA)
+def pack(
+    name: Name,
+    split: Annotated[list[str] | None, typer.Option(help="A split; all by default. May be repeated.")] = None,
+    shard_size: Annotated[str, typer.Option(help="Bytes that no shard exceeds: 256MB, 1GB.")] = "256MB",
+    out_: Annotated[
+        Path | None, typer.Option("--out", help="The folder; packed/NAME in the cache by default.", file_okay=False)
+    ] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Decides the order in which examples are packed.")] = 0,
+    json: Json = False,
+    catalog: Catalogs = None,
+    cache: Cache = None,
+) -> None:
+    """Pack a dataset of pictures into shards (tar, as WebDataset reads them), to be read one after another."""
+    from dataclasses import asdict
+
+    from dlcat.catalog.search import parse_size
+    from dlcat.errors import UsageError, nearest
+    from dlcat.units import size
+
+    place = out.workspace(catalog, cache)
+    dataset = place.catalog[name]
+    splits = tuple(split or dataset.splits)
+    for each in splits:
+        if each not in dataset.splits:
+            raise UsageError(f"{name} has no split {each!r}", hint=nearest(each, dataset.splits))
+    folder = out_ or place.locations.packed / name
+    out.draw(place.install(dataset))
+    packed = []
+    for shard in place.pack(dataset, splits, folder, shard_bytes=parse_size(shard_size), seed=seed):
+        packed.append(shard)
+        note = " (already there)" if shard.was_there else ""
+        out.progress(f"{shard.file}: {size(shard.bytes)}, {shard.done:,} of {shard.of:,} examples{note}")
+    if json:
+        out.document({"name": name, "path": str(folder), "shards": [asdict(shard) for shard in packed]})
+    else:
+        out.text(f"{name}: {folder}: {len(packed)} shards, {sum(shard.examples for shard in packed):,} examples")
+
+
 @app.command("import", rich_help_panel=DATA)
 def import_(
     name: Name,

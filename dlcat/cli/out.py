@@ -33,6 +33,11 @@ def warning(content: str) -> None:
     print(f"warning: {content}", file=sys.stderr)
 
 
+def progress(content: str) -> None:
+    """Print how far a command has come."""
+    print(content, file=sys.stderr)
+
+
 def console() -> Console | None:
     """What draws on stdout, or None where it is a pipe or a file."""
     from dlcat.view import page

@@ -39,8 +39,8 @@ def rates(
         raise UsageError(f"--from {lowest:g} --to {highest:g}: expected two rates above 0, the lower one first")
     place = out.workspace(catalog, cache)
     checked = place.recipe(recipe, tuple(set_ or ()))
-    dataset, _ = place.trainable(checked)
-    out.draw(place.install(dataset, mirrors=tuple(mirror or ())))
+    place.trainable(checked)
+    out.draw(place.provide(checked, mirrors=tuple(mirror or ())))
     tried = place.range_test(checked, device=device, steps=steps, lowest=lowest, highest=highest)
     probes = list(counted(tried, steps, "step", sys.stderr))
     told = {

@@ -55,11 +55,11 @@ def train(
 
     place = out.workspace(catalog, cache)
     checked = place.recipe(recipe, tuple(set_ or ()))
-    dataset, cost = place.trainable(checked)
+    _, cost = place.trainable(checked)
     if dry_run:
         _dry_run(checked, cost, json)
         return
-    out.draw(place.install(dataset, mirrors=tuple(mirror or ())))
+    out.draw(place.provide(checked, mirrors=tuple(mirror or ())))
     run = _latest(place, checked, out_) if resume else None
     if run is None or not run.finished:
         run = _train(
@@ -93,16 +93,16 @@ def eval_(
     """Measure a finished run again, on the split it was tested on or another."""
     waiting.choose()
     from dlcat.train import session
-    from dlcat.train.batches import resident
+    from dlcat.train.decoded import batches_of
     from dlcat.view import tables
 
     place = out.workspace(catalog, cache)
     found = _find(place, run, out_)
     recipe = place.recipe(str(found.recipe_path))
     built, statistics, _ = session.restore(recipe, found, device, best=best)
-    dataset = place.catalog[recipe.dataset]
-    out.draw(place.install(dataset))
-    measured = session.evaluate(built, resident(place.examples(dataset, split), None, built.device, statistics))
+    out.draw(place.provide(recipe))
+    examples = place.inputs(recipe, split)
+    measured = session.evaluate(built, batches_of(examples, None, built.device, statistics, recipe.inputs))
     if json:
         out.document(
             {"run": str(found.path), "split": split, "weights": "best" if best else "last", "metrics": measured}

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 import torch
+
+from dlcat import units
+from dlcat.train.mapped import Mapped, budget_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -37,34 +40,61 @@ class InputStatistics:
         return asdict(self)
 
 
-def statistics(inputs: np.ndarray[Any, Any]) -> InputStatistics:
-    """Per-channel mean and standard deviation of (N, C, H, W) inputs, in float64, in pieces that fit any memory."""
+def statistics(inputs: np.ndarray[Any, Any], positions: np.ndarray[Any, Any] | None = None) -> InputStatistics:
+    """Per-channel mean and standard deviation of (N, C, H, W) inputs, in float64, in pieces that fit any memory.
+
+    Args:
+        inputs: in memory, or mapped from the disk.
+        positions: of the examples that are measured; None for all.
+    """
+    chosen = np.arange(len(inputs)) if positions is None else positions
     total = np.zeros(inputs.shape[1])
     squares = np.zeros(inputs.shape[1])
     peak = border = 0.0
-    for start in range(0, len(inputs), 1024):
-        piece = inputs[start : start + 1024].astype(np.float64)  # (n, C, H, W)
+    for start in range(0, len(chosen), 1024):
+        piece = inputs[chosen[start : start + 1024]].astype(np.float64)  # (n, C, H, W)
         total += piece.sum(axis=(0, 2, 3))
         squares += (piece**2).sum(axis=(0, 2, 3))
         peak = max(peak, float(piece.max()))
         border += float(_border(piece).mean()) * len(piece)
-    count = inputs[:, 0].size
-    sample = inputs[:: max(1, len(inputs) // 1024)]  # a thousand tell the share of ink as well as all
+    count = len(chosen) * inputs[0, 0].size
+    sample = inputs[chosen[:: max(1, len(chosen) // 1024)]]  # a thousand tell the share of ink as well as all
     mean = total / count
     std = np.sqrt(np.maximum(squares / count - mean**2, 1e-12))
-    return InputStatistics(mean.tolist(), std.tolist(), peak, border / len(inputs), _ink_share(sample))
+    return InputStatistics(mean.tolist(), std.tolist(), peak, border / len(chosen), _ink_share(sample))
+
+
+class Rows(Protocol):
+    """Inputs of a split, in memory or read when they are asked for: a tensor is one."""
+
+    @property
+    def device(self) -> torch.device:
+        """Where an index must be."""
+        ...
+
+    @property
+    def shape(self) -> tuple[int, ...]: ...
+
+    @property
+    def dtype(self) -> torch.dtype: ...
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, chosen: torch.Tensor | slice, /) -> torch.Tensor: ...
 
 
 @dataclass(frozen=True, slots=True)
 class Batches:
     """One split on the device."""
 
-    inputs: torch.Tensor
+    inputs: Rows
     """(N, C, H, W) as stored."""
     targets: torch.Tensor
     """(N,) int64."""
     device: Device
     statistics: InputStatistics
+    held: str = "in memory"
+    """Where the inputs are, for the report."""
 
     def __len__(self) -> int:
         return len(self.inputs)
@@ -110,25 +140,47 @@ class Batch:
     positions: torch.Tensor
     """(n,) of the examples in the split."""
     augment: Callable[[torch.Tensor], torch.Tensor]
+    stored: torch.Tensor | None = None
+    """Their inputs, where they were decoded for this step; None: as the split holds them."""
 
     def __len__(self) -> int:
         return len(self.positions)
 
     def pieces(self, size: int) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
         """Inputs and targets in pieces of at most `size` examples, as even as can be: a norm may need more than one."""
-        for positions in self.positions.tensor_split(pieces_of(len(self), size)):
-            inputs = self.augment(self.split.inputs[positions])
+        number = pieces_of(len(self), size)
+        stored = [None] * number if self.stored is None else self.stored.tensor_split(number)
+        for positions, decoded in zip(self.positions.tensor_split(number), stored, strict=True):
+            inputs = self.augment(self.split.inputs[positions] if decoded is None else decoded)
             yield self.split.numbers(inputs), self.split.targets[positions]
 
 
 def resident(
-    examples: Examples, positions: np.ndarray[Any, Any] | None, device: Device, statistics: InputStatistics
+    examples: Examples,
+    positions: np.ndarray[Any, Any] | None,
+    device: Device,
+    statistics: InputStatistics,
+    *,
+    budget: int | None = None,
 ) -> Batches:
-    """The examples (at `positions` only, in their order) copied to the device."""
+    """The examples (at `positions` only, in their order) copied to the device, or mapped where they are too large.
+
+    Args:
+        examples: of one split.
+        positions: of those to take; None for all.
+        device: where they are needed.
+        statistics: what makes them into numbers.
+        budget: bytes of inputs that may be copied; by default a share of the device's memory.
+    """
     chosen = slice(None) if positions is None else positions
+    targets = torch.from_numpy(np.array(examples.targets[chosen])).to(device.device)
+    needed = len(targets) * examples.inputs[:1].nbytes
+    limit = budget_bytes(device.device) if budget is None else budget
+    if limit is not None and needed > limit:
+        held = f"mapped from the disk: {units.size(needed)}, of which at most {units.size(limit)} may be in memory"
+        return Batches(Mapped(examples.inputs, positions, device.device), targets, device, statistics, held)
     inputs = torch.from_numpy(np.array(examples.inputs[chosen]))
-    targets = torch.from_numpy(np.array(examples.targets[chosen]))
-    return Batches(inputs.to(device.device), targets.to(device.device), device, statistics)
+    return Batches(inputs.to(device.device), targets, device, statistics)
 
 
 def pieces_of(examples: int, size: int) -> int:

@@ -10,6 +10,7 @@ import numpy as np
 
 from dlcat.baselines import baseline
 from dlcat.errors import InvalidError
+from dlcat.readers import EncodedExamples
 from dlcat.train.division import divide
 
 if TYPE_CHECKING:
@@ -22,7 +23,7 @@ FEWEST = 5_000
 """But from no fewer examples than these, where there are as many."""
 
 
-def require_takes(recipe: Recipe, train: Examples) -> None:
+def require_takes(recipe: Recipe, train: Examples | EncodedExamples) -> None:
     """Stop, before hours of training, where the recipe's baseline is not for such examples.
 
     Raises:
@@ -30,23 +31,32 @@ def require_takes(recipe: Recipe, train: Examples) -> None:
     """
     name = recipe.baseline.name
     takes = baseline.traits(name).takes
+    if isinstance(train, EncodedExamples):
+        if takes is not None:
+            raise InvalidError(
+                f"{recipe.at(('baseline',))}: {name} is not for pictures that are decoded while training; expected auto"
+            )
+        return
     if takes is not None and not takes(train):
         shape = " x ".join(map(str, train.inputs.shape[1:]))
         raise InvalidError(f"{recipe.at(('baseline',))}: {name} is not for examples of shape {shape}; expected auto")
 
 
-def beside(recipe: Recipe, train: Examples, test: Examples) -> dict[str, Any] | None:
+def beside(
+    recipe: Recipe, train: Examples | EncodedExamples, test: Examples | EncodedExamples
+) -> dict[str, Any] | None:
     """The recipe's baseline: its name, its accuracy on the test split, how many examples it learned from, its seconds.
 
     It learns from what the network is trained on, without what is held out for validation: all of it, or of large splits
-    a draw by the recipe's seed. None where the recipe asks for none, or there is none for such examples.
+    a draw by the recipe's seed. None where the recipe asks for none, or there is none for such examples, as for
+    pictures that are decoded while training.
 
     Args:
         recipe: names the baseline, and says what is held out.
         train: the whole training split.
         test: the test split.
     """
-    if recipe.baseline.name == "none":
+    if recipe.baseline.name == "none" or isinstance(train, EncodedExamples) or isinstance(test, EncodedExamples):
         return None
     started = perf_counter()
     kept, _ = divide(recipe.train, train.targets)

@@ -74,7 +74,7 @@ def calibrate(recipe: Recipe, train: Batches, build: Build) -> Device:
         build: makes the experiment on a device.
     """
     ruled = train.device
-    others = devices.alternatives(ruled, recipe.train.precision, recipe.train.layout, train.inputs.dim() - 1)
+    others = devices.alternatives(ruled, recipe.train.precision, recipe.train.layout, len(train.inputs.shape) - 1)
     if not others and recipe.train.compile != "auto":
         return ruled
     key = _key(recipe, train)

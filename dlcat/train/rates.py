@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING
 
 from dlcat.errors import InvalidError
 from dlcat.optim.closure import needs_closure, set_training
+from dlcat.readers import EncodedExamples
 from dlcat.train.course import Course
+from dlcat.train.decoded import input_shape
 from dlcat.train.experiment import build, device_for
 from dlcat.train.session import split
 from dlcat.train.steps import stepper
@@ -57,7 +59,7 @@ class Found:
     """A tenth of `lowest`: below where the loss turns by the margin that is usual; None where they hardly fall."""
 
 
-def ready(recipe: Recipe, examples: Examples, device: str = "auto") -> tuple[Experiment, Batches]:
+def ready(recipe: Recipe, examples: Examples | EncodedExamples, device: str = "auto") -> tuple[Experiment, Batches]:
     """The recipe's experiment as it is before its first step, and what it is trained on.
 
     Args:
@@ -69,9 +71,11 @@ def ready(recipe: Recipe, examples: Examples, device: str = "auto") -> tuple[Exp
         InvalidError: the recipe's parts do not fit each other or the examples, or there is no rate to look for.
     """
     chosen = device_for(recipe, device)
-    built = build(recipe, input_shape=tuple(examples.inputs.shape[1:]), classes=examples.classes, device=chosen)
+    built = build(recipe, input_shape=input_shape(examples, recipe.inputs), classes=examples.classes, device=chosen)
     _require_following(built)
-    untested = replace(examples, inputs=examples.inputs[:1], targets=examples.targets[:1])
+    untested = examples
+    if not isinstance(examples, EncodedExamples):  # which are read when they are asked for
+        untested = replace(examples, inputs=examples.inputs[:1], targets=examples.targets[:1])
     return built, split(recipe, examples, untested, chosen).train
 
 

@@ -21,11 +21,12 @@ from dlcat.optim.schedules import schedule as schedules
 from dlcat.optim.schedules import watches
 from dlcat.train import device as devices
 from dlcat.train import environment, experiment
-from dlcat.train.batches import Batches, InputStatistics, resident, statistics, steps_per_epoch
+from dlcat.train.batches import Batches, InputStatistics, steps_per_epoch
 from dlcat.train.beside import beside, require_takes
 from dlcat.train.calibration import calibrate
 from dlcat.train.checkpoint import Checkpoints
 from dlcat.train.course import Course
+from dlcat.train.decoded import batches_of, input_shape, measure
 from dlcat.train.division import divide, told
 from dlcat.train.findings import findings
 from dlcat.train.loop import Epoch, fit, outputs_of
@@ -36,7 +37,7 @@ if TYPE_CHECKING:
 
     from dlcat.catalog import Dataset
     from dlcat.cost import Cost
-    from dlcat.readers import Examples
+    from dlcat.readers import EncodedExamples, Examples
     from dlcat.recipe import Recipe
     from dlcat.run import Run
     from dlcat.train.experiment import Experiment
@@ -91,8 +92,8 @@ def train(
     dataset: Dataset,
     cost: Cost,
     *,
-    train_examples: Examples,
-    test_examples: Examples,
+    train_examples: Examples | EncodedExamples,
+    test_examples: Examples | EncodedExamples,
     digests: Mapping[str, str],
     lock: Mapping[str, Any] | None = None,
     folder: Path,
@@ -130,7 +131,7 @@ def train(
     recipe = asked if resume is None else asked.settled(resume.environment().get("found") or {})
     require_takes(recipe, train_examples)
     splits = split(recipe, train_examples, test_examples, experiment.device_for(recipe, device))
-    shape = tuple(train_examples.inputs.shape[1:])
+    shape = input_shape(train_examples, recipe.inputs)
     build = partial(experiment.build, recipe, input_shape=shape, classes=train_examples.classes)
     chosen = calibrate(recipe, splits.train, lambda tried: build(device=tried))
     if resume is not None:  # what it found is written in its recipe by now; why, is in its environment
@@ -184,6 +185,7 @@ def train(
             "macs": cost.macs,
             "seed": recipe.train.seed,
             "classes": list(train_examples.classes),
+            "inputs": {"train": splits.train.held, "test": splits.test.held},
             "split": dict(zip(("train", "validation", "test", "how"), (*counts, splits.how), strict=True)),
             "learning_rates": _rates(built, steps_per_epoch(len(splits.train), built.batch_size(len(splits.train)))),
             **findings(built, splits.test),
@@ -200,7 +202,12 @@ def train(
     yield Finished(run, result)
 
 
-def split(recipe: Recipe, train_examples: Examples, test_examples: Examples, device: devices.Device) -> Splits:
+def split(
+    recipe: Recipe,
+    train_examples: Examples | EncodedExamples,
+    test_examples: Examples | EncodedExamples,
+    device: devices.Device,
+) -> Splits:
     """Hold validation out of the training split, and put all three on the device.
 
     Raises:
@@ -220,11 +227,11 @@ def split(recipe: Recipe, train_examples: Examples, test_examples: Examples, dev
             f"{recipe.at(('train', 'validation'))}: {settings.validation:g} of {len(train_examples)} examples is none, and "
             f"schedule {recipe.schedule.name} goes by the validation split"
         )
-    measured = statistics(np.asarray(train_examples.inputs)[chosen])
+    measured = measure(train_examples, chosen, recipe.inputs)
     return Splits(
-        resident(train_examples, chosen, device, measured),
-        resident(train_examples, held, device, measured) if len(held) else None,
-        resident(test_examples, None, device, measured),
+        batches_of(train_examples, chosen, device, measured, recipe.inputs),
+        batches_of(train_examples, held, device, measured, recipe.inputs) if len(held) else None,
+        batches_of(test_examples, None, device, measured, recipe.inputs),
         told(settings, len(train_examples), chosen, held),
     )
 

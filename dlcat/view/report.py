@@ -177,6 +177,7 @@ def _facts(outcome: Mapping[str, Any]) -> Iterator[Fact]:
     yield _fact("precision", outcome.get("precision"), reasons.get("precision"))
     yield _fact("memory layout", outcome.get("layout"), reasons.get("layout"))
     yield _fact("compiled", "yes" if outcome.get("compiled") else "no", reasons.get("compile"))
+    yield _fact("training inputs", (outcome.get("inputs") or {}).get("train"))
     if outcome.get("convolutions"):
         yield _fact("convolutions by", *_algorithms(outcome["convolutions"]))
 

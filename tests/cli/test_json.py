@@ -23,6 +23,7 @@ DOCUMENTS: dict[str, tuple[tuple[str, ...], str]] = {
     "plan of a slice": (("plan", "fma", "--only", "fma_small/000/*", "--json"), "download_bytes"),
     "fetch": (("fetch", "digits", "--json"), "datasets"),
     "verify": (("verify", "digits", "--json"), "verified"),
+    "pack": (("pack", "digits", "--split", "test", "--json"), "shards"),
     "cache ls": (("cache", "ls", "--json"), "datasets"),
     "doctor": (("doctor", "--json"), "checks"),
     "recipes list": (("recipes", "list", "--json"), "recipes"),
