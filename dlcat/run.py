@@ -3,6 +3,7 @@
 recipe.yaml          the recipe as resolved: every option written out
 environment.json     versions, machine, threads, git state, hashes of the data
 metrics.jsonl        one line per epoch, written as it ends
+events.out.tfevents* the same for TensorBoard
 weights.safetensors  the network after the last epoch
 best.safetensors     the network after the epoch with the highest accuracy on the validation split
 checkpoints/         where an unfinished training goes on from
@@ -19,11 +20,12 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from dlcat import tensorboard
 from dlcat.disk import disk_errors
 from dlcat.errors import DiskError, InvalidError, UsageError, nearest
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
     from datetime import datetime
     from pathlib import Path
 
@@ -104,22 +106,15 @@ class Run:
         return epochs
 
     def log(self, epoch: dict[str, Any]) -> None:
-        """Append one epoch to metrics.jsonl, the whole line or nothing of it.
+        """Append one epoch to metrics.jsonl, the whole line or nothing of it, and its figures to TensorBoard's file.
 
         Raises:
             DiskError: it cannot be written.
         """
-        path = self.path / "metrics.jsonl"
-        with disk_errors(path, HINT):
-            whole_bytes = path.stat().st_size if path.exists() else 0
-            try:
-                with open(path, "a", encoding="utf-8") as stream:
-                    stream.write(json.dumps(epoch) + "\n")
-            except OSError as error:
-                error.filename = str(path)
-                with suppress(OSError):
-                    os.truncate(path, whole_bytes)
-                raise
+        _append(self.path / "metrics.jsonl", (json.dumps(epoch) + "\n").encode())
+        if figures := scalars(epoch):
+            path = tensorboard.newest(self.path) or self._begin_events(epoch["epoch"])
+            _append(path, tensorboard.event(epoch["epoch"], figures))
 
     def forget_epochs_after(self, epoch: int) -> None:
         """Keep the lines of metrics.jsonl up to that epoch: the rest will be trained again.
@@ -130,6 +125,8 @@ class Run:
         kept = self.epochs()[:epoch]
         if kept or (self.path / "metrics.jsonl").exists():
             self.write_text("metrics.jsonl", "".join(json.dumps(line) + "\n" for line in kept))
+        if tensorboard.newest(self.path):  # a new file also because the last may end in half an event
+            self._begin_events(epoch + 1)
 
     def write_json(self, name: str, content: dict[str, Any]) -> None:
         """Write a JSON file whole or not at all."""
@@ -139,6 +136,12 @@ class Run:
         """Write a text file whole or not at all."""
         with writing(self.path / name) as path:
             path.write_text(content, encoding="utf-8")
+
+    def _begin_events(self, epoch: int) -> Path:
+        """A new file for TensorBoard; what files before it say of that epoch and later ones counts no more."""
+        path = tensorboard.fresh(self.path)
+        _append(path, tensorboard.beginning(epoch))
+        return path
 
     def _json(self, name: str, why: str) -> dict[str, Any]:
         path = self.path / name
@@ -151,6 +154,39 @@ class Run:
         if not isinstance(content, dict):
             raise InvalidError(f"{path}: expected a JSON object, found {type(content).__name__}")
         return content
+
+
+def scalars(epoch: Mapping[str, Any]) -> dict[str, float]:
+    """The figures of an epoch by name: `learning_rate`, `train/loss`, `validation/accuracy`."""
+    nested = {
+        f"{split}/{name}": value
+        for split, scores in epoch.items()
+        if isinstance(scores, dict)
+        for name, value in scores.items()
+    }
+    return {
+        name: float(value)
+        for name, value in (*epoch.items(), *nested.items())
+        if isinstance(value, int | float) and name not in ("epoch", "epochs")
+    }
+
+
+def _append(path: Path, content: bytes) -> None:
+    """Write at a file's end, all of it or nothing.
+
+    Raises:
+        DiskError: it cannot be written.
+    """
+    with disk_errors(path, HINT):
+        whole_bytes = path.stat().st_size if path.exists() else 0
+        try:
+            with open(path, "ab") as stream:
+                stream.write(content)
+        except OSError as error:
+            error.filename = str(path)
+            with suppress(OSError):
+                os.truncate(path, whole_bytes)
+            raise
 
 
 @contextmanager
