@@ -85,7 +85,8 @@ class Capsules(nn.Module):
 
     def forward(self, inputs: Tensor) -> Tensor:
         """(N, C, ...) to (N, C / length * positions, length)."""
-        vectors = inputs.reshape(len(inputs), -1, self.length, *inputs.shape[2:])  # (N, C / length, length, ...)
+        examples, _, *positions = inputs.shape  # an exported graph leaves this N open, but not that of len()
+        vectors = inputs.reshape(examples, -1, self.length, *positions)  # (N, C / length, length, ...)
         return squash(vectors.movedim(2, -1).flatten(1, -2))
 
 
