@@ -4,7 +4,7 @@ DlcatError                 1   a fault of ours
 ├── UsageError             2   the command was asked for something that does not exist
 ├── InvalidError           3   a catalog, recipe or run does not say what it must
 ├── UnreachableError       4   no source of a file could be reached
-├── VerificationError      5   bytes are not the bytes the catalog promises
+├── VerificationError      5   bytes are not what they must be: the catalog's, or an exported network's
 ├── AccessError            6   a person must ask for the data, or may not have it
 ├── DiskError              7   there is no room, or no right to write
 ├── DivergedError          8   training left the finite numbers
@@ -55,7 +55,7 @@ class UnreachableError(DlcatError):
 
 
 class VerificationError(DlcatError):
-    """Bytes arrived, or lie in the cache, that are not the bytes the catalog promises."""
+    """Bytes arrived, or lie in the cache, that are not the catalog's, or a file that was exported computes something else."""
 
     exit_code = 5
 

@@ -242,19 +242,20 @@ def load(
     Raises:
         InvalidError: one line per fault, all of them together.
     """
-    from dlcat.schema import Schema
-
     raw, places = _inherit(path, ())
     for text in overrides:
         _override(raw, places, text)
-    normal = _normal(raw)
-    recipe, faults = Schema(Recipe).read(normal)
-    faults += check(normal) if check else []
-    if faults:
-        lines = [f"{_at(places, where, str(path))}: {text}" for where, text in faults]
-        raise InvalidError("\n".join(dict.fromkeys(lines)))
-    result: Recipe = replace(recipe, name=path.stem, question=question(path), places=places)
-    return result
+    return replace(_read(raw, places, str(path), check), name=path.stem, question=question(path))
+
+
+def read(text: str, name: str) -> Recipe:
+    """A whole recipe, as `to_yaml` writes it, from a text that stands in `name`.
+
+    Raises:
+        InvalidError: one line per fault, all of them together.
+    """
+    found = document.parse(text, name)
+    return _read(found.data, {where: f"{name}:{line}" for where, line in found.lines.items() if where}, name, None)
 
 
 def json_schema() -> dict[str, Any]:
@@ -269,6 +270,21 @@ def json_schema() -> dict[str, Any]:
     schema["properties"]["extends"] = {"type": "string", "description": "A recipe to inherit from."}
     schema.pop("required", None)  # a recipe that extends another may leave out anything
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema, "title": "dlcat recipe"}
+
+
+def _read(
+    raw: dict[str, Any], places: dict[Where, str], name: str, check: Callable[[dict[str, Any]], list[Fault]] | None
+) -> Recipe:
+    from dlcat.schema import Schema
+
+    normal = _normal(raw)
+    recipe, faults = Schema(Recipe).read(normal)
+    faults += check(normal) if check else []
+    if faults:
+        lines = [f"{_at(places, where, name)}: {text}" for where, text in faults]
+        raise InvalidError("\n".join(dict.fromkeys(lines)))
+    result: Recipe = replace(recipe, places=places)
+    return result
 
 
 def _inherit(path: Path, children: tuple[Path, ...]) -> tuple[dict[str, Any], dict[Where, str]]:

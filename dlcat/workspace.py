@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from dlcat.readers.shards import Packed
     from dlcat.recipe import Recipe
     from dlcat.run import Run
+    from dlcat.train.export import Exported
     from dlcat.train.loop import Epoch
     from dlcat.train.rates import Probe
     from dlcat.train.session import Finished, Started
@@ -261,6 +262,15 @@ class Workspace:
         from dlcat.train.rates import range_test, ready
 
         return range_test(*ready(recipe, self.inputs(recipe, "train"), device), **rates)
+
+    def export(self, run: Run, format: str, path: Path, *, best: bool = False) -> Exported:  # noqa: A002
+        """Write a run's network for others, checked on the test split where it is here; see `dlcat.train.export`."""
+        from dlcat.train import export
+
+        recipe = self.recipe(str(run.recipe_path))
+        dataset = self.catalog[recipe.dataset]
+        test = self.examples(dataset, "test") if self.store.is_installed(dataset) else None
+        return export.export(recipe, run, format, path, best=best, license=dataset.license.id, test=test)
 
     def trainable(self, recipe: Recipe) -> tuple[Dataset, Cost]:
         """The recipe's dataset and what its network costs, known to fit each other before a byte is fetched.

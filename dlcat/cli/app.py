@@ -51,5 +51,18 @@ def dlcat(version: Annotated[bool, typer.Option("--version", help="Print the ver
         typer.echo(f"dlcat {__version__}")
 
 
-for _group in ("catalog", "data", "care", "doctor", "parts", "cost", "bench", "explain", "training", "rates", "study"):
+for _group in (
+    "catalog",
+    "data",
+    "care",
+    "doctor",
+    "parts",
+    "cost",
+    "bench",
+    "explain",
+    "training",
+    "export",
+    "rates",
+    "study",
+):
     importlib.import_module(f"dlcat.cli.{_group}")

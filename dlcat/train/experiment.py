@@ -112,9 +112,8 @@ class Experiment:
 
         With the recipe's test_time_augment the mean over each image and its mirror image (Krizhevsky et al. 2012).
         """
-        views = [inputs, inputs.flip(-1)] if self.recipe.train.test_time_augment == "flip" else [inputs]
         with self.device.autocast():
-            said = [self.model(view).float() for view in views]
+            said = [self.model(view).float() for view in views(self.recipe, inputs)]
         return torch.stack(said).mean(0).cpu()
 
     def resize(self, images: Tensor, progress: float) -> Tensor:
@@ -130,6 +129,11 @@ class Experiment:
         for group, base in zip(self.optimizer.param_groups, self.base_rates, strict=True):
             group["lr"] = base * factor
         return self.base_rate * factor
+
+
+def views(recipe: Recipe, inputs: Tensor) -> list[Tensor]:
+    """What the network is shown of each example wherever it is evaluated; its outputs for them are averaged."""
+    return [inputs, inputs.flip(-1)] if recipe.train.test_time_augment == "flip" else [inputs]
 
 
 def check(catalog: Catalog, raw: dict[str, Any]) -> list[Fault]:

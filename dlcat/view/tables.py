@@ -245,6 +245,39 @@ def result(outcome: Mapping[str, Any], report: Path, console: Console | None = N
     return page.text()
 
 
+def exported(told: Mapping[str, Any], console: Console | None = None) -> str:
+    """A network's file: what it takes, and how it was held against the run's own network."""
+    page = Page(console)
+    page.line(told["file"], "bold")
+    page.pairs(
+        [
+            ("size", units.size(told["bytes"])),
+            ("weights", f"of the {told['weights']} epoch"),
+            ("takes", told["inputs"]),
+            ("read back", f"on {told['examples']} examples of {told['examples_of']}"),
+            ("difference", f"at most {told['largest_difference']:.1e}, of outputs up to {told['largest_output']:.3g}"),
+            ("allowed", f"{told['tolerance']:g} of the largest output"),
+        ]
+    )
+    return page.text()
+
+
+def curves(run: Run) -> str:
+    """A run's epochs as CSV: a line each, a column a figure."""
+    import csv
+    from io import StringIO
+
+    from dlcat.run import scalars
+
+    lines = [{"epoch": epoch["epoch"], **scalars(epoch)} for epoch in run.epochs()]
+    names = dict.fromkeys(name for line in lines for name in line)
+    stream = StringIO()
+    writer = csv.DictWriter(stream, names or ["epoch"], lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(lines)
+    return stream.getvalue()
+
+
 def evaluation(outcome: Mapping[str, Any]) -> list[tuple[str, str]]:
     """How the network was evaluated, where not on each example once: as (label, text)."""
     if outcome.get("test_time_augment", "none") == "none":
