@@ -52,6 +52,8 @@ SMALL: dict[str, dict[str, Any]] = {
     "vgg": {"depth": 11, "width": 0.125},
     "xception": {"blocks": 1, "width": 0.125},
 }
+LARGE = {"airbench", "googlenet", "mobilenet", "shufflenet"}
+"""Graphs of so many nodes that following them takes seconds."""
 
 
 @pytest.fixture
@@ -86,7 +88,9 @@ def _agree(found: Callable[[torch.Tensor], torch.Tensor], network: Classifier) -
             torch.testing.assert_close(found(inputs), expected, rtol=1e-4, atol=1e-4 * float(expected.abs().max()))
 
 
-@pytest.mark.parametrize("name", list(model))
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=pytest.mark.slow) if name in LARGE else name for name in model]
+)
 def test_every_model_leaves_as_a_graph_for_any_batch(name: str, place: Workspace) -> None:
     torch.manual_seed(0)
     network = _classifier(model[name](SHAPE, OUTPUTS, _parts(), **SMALL.get(name, {})), place)
@@ -110,24 +114,29 @@ class Parade(nn.Module):
 
 PARADES: dict[str, Callable[[], list[nn.Module]]] = {
     "norms": lambda: [_parts(name).norm(8) for name in norm],
-    "standardized": lambda: [_parts(name).conv(8, 8, 3) for name in norm if norm.traits(name).standardizes_weights],
-    "convs": lambda: [_parts(conv_name=name).conv(8, 8, 3) for name in conv],
+    "convs": lambda: [
+        *(_parts(conv_name=name).conv(8, 8, 3) for name in conv),
+        *(_parts(name).conv(8, 8, 3) for name in norm if norm.traits(name).standardizes_weights),
+    ],
     "activations": lambda: [_parts(act=name).activation() for name in activation],
 }
 
 
 @pytest.mark.parametrize("family", PARADES)
-@pytest.mark.parametrize("format_name", ["torch-export", "onnx"])
-def test_every_part_leaves_as_a_graph_for_any_batch(
-    family: str, format_name: str, place: Workspace, tmp_path: Path, request: pytest.FixtureRequest
-) -> None:
-    if format_name == "onnx":
-        request.getfixturevalue("onnx")
+def test_every_part_leaves_as_a_graph_for_any_batch(family: str, place: Workspace) -> None:
     torch.manual_seed(0)
     network = _classifier(Parade(PARADES[family]()), place)
-    path = tmp_path / FORMATS[format_name].file
-    FORMATS[format_name].write(network, {"dlcat": "0"}, path)
-    _agree(FORMATS[format_name].read(path), network)
+    _agree(exports.program(network).module(), network)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("family", PARADES)
+def test_every_part_leaves_as_onnx_for_any_batch(family: str, place: Workspace, tmp_path: Path, onnx: None) -> None:
+    torch.manual_seed(0)
+    network = _classifier(Parade(PARADES[family]()), place)
+    path = tmp_path / "model.onnx"
+    FORMATS["onnx"].write(network, {"dlcat": "0"}, path)
+    _agree(FORMATS["onnx"].read(path), network)
 
 
 @pytest.fixture
