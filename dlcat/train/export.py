@@ -146,9 +146,7 @@ def export(
     known = _known(plain, classes, "best" if best else "last", license)
     with writing(path) as file:
         chosen.write(plain, known, file)
-        again = chosen.read(file)
-        with torch.inference_mode():
-            expected, found = own(examples), again(examples)
+        difference, largest = _difference(chosen.read(file), own, examples)
         exported = Exported(
             file=str(path),
             format=format,
@@ -157,8 +155,8 @@ def export(
             inputs=known["inputs"],
             examples=len(examples),
             examples_of=examples_of,
-            largest_difference=float((found - expected).abs().max()),
-            largest_output=float(expected.abs().max()),
+            largest_difference=difference,
+            largest_output=largest,
             tolerance=TOLERANCE,
         )
         _require_agreement(exported)
@@ -225,6 +223,13 @@ def _known(network: Classifier, classes: list[str], weights: str, license: str |
         "classes": json.dumps(classes, ensure_ascii=False),
         "statistics": json.dumps(statistics.plain()),
     }
+
+
+@torch.inference_mode()
+def _difference(found: Network, expected: Network, examples: Tensor) -> tuple[float, float]:
+    """The largest difference between the outputs of both, and the largest output that is expected."""
+    outputs = expected(examples)
+    return float((found(examples) - outputs).abs().max()), float(outputs.abs().max())
 
 
 def _require_agreement(exported: Exported) -> None:

@@ -10,7 +10,7 @@ from dlcat import units
 from dlcat.errors import InvalidError
 from dlcat.view.page import clean
 from dlcat.view.report import wilson
-from dlcat.view.tables import evaluation, score, scores
+from dlcat.view.tables import beside, evaluation, score, scores
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -58,6 +58,7 @@ def _content(run: Run, dataset: Dataset) -> dict[str, Any]:
         "splits": ["test", *(["validation"] if validation else [])],
         "metrics": [_metric(name, test, validation) for name, _ in scores(test)],
         "interval": _interval(test, outcome["split"]["test"]),
+        "beside": beside(outcome.get("baseline")),
         "classes": [_class(row) for row in test.get("per_class", [])],
         "data": list(_data(outcome, dataset)),
         "files": environment["data"],
@@ -121,7 +122,7 @@ def _interval(test: Mapping[str, Any], examples: int) -> str:
     if "accuracy" not in test:
         return ""
     low, high = wilson(test["accuracy"], examples)
-    return f"Test accuracy lies in {100 * low:.2f} to {100 * high:.2f} % (Wilson's 95 % interval, {units.count(examples)} examples).\n"
+    return f"Test accuracy lies in {100 * low:.2f} to {100 * high:.2f} % (Wilson's 95 % interval, {units.count(examples)} examples)."
 
 
 def _class(row: Mapping[str, Any]) -> list[str]:

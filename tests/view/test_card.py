@@ -54,6 +54,7 @@ def test_it_tells_question_results_data_recipe_machine_and_limits(text: str, tra
         environment["cpu"],
         "float32 `(N, 1, 8, 8)` from 0 to 16",
         "Wilson's 95 % interval, 359 examples",
+        f"{100 * result['baseline']['accuracy']:.2f} % by {result['baseline']['name']}",
     ):
         assert part in text
     for row in result["metrics"]["test"]["per_class"]:
