@@ -142,7 +142,8 @@ def _data(outcome: Mapping[str, Any], dataset: Dataset) -> Iterator[tuple[str, s
 def _facts(outcome: Mapping[str, Any], environment: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     seconds, rate = units.duration(outcome["seconds"]), units.count(outcome["examples_per_second"])
     yield "training", f"{units.count(outcome['epochs'])} epochs in {seconds}, {rate} examples/s, seed {outcome['seed']}"
-    yield "computed on", f"{environment['gpu'] or environment['cpu']}, {outcome['precision']}, {outcome['layout']}"
+    how = ", ".join([outcome["precision"], outcome["layout"], *(["compiled"] if outcome.get("compiled") else [])])
+    yield "computed on", f"{environment['gpu'] or environment['cpu']}, {how}"
     yield "threads", f"{environment['threads']} of {environment['cores']} cores"
     versions = ("dlcat", "torch", "numpy", "python")
     yield "software", ", ".join(f"{name} {environment[name]}" for name in versions) + f" on {environment['platform']}"
