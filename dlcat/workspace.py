@@ -269,7 +269,7 @@ class Workspace:
 
         recipe = self.recipe(str(run.recipe_path))
         dataset = self.catalog[recipe.dataset]
-        test = self.examples(dataset, "test") if self.store.is_installed(dataset) else None
+        test = self.inputs(recipe, "test") if self.store.is_installed(dataset) else None
         return export.export(recipe, run, format, path, best=best, license=dataset.license.id, test=test)
 
     def trainable(self, recipe: Recipe) -> tuple[Dataset, Cost]:

@@ -23,13 +23,15 @@ from dlcat.run import writing
 from dlcat.tasks import task as tasks
 from dlcat.train import session
 from dlcat.train.batches import InputStatistics
+from dlcat.train.decoded import batches_of
+from dlcat.train.device import Device
 from dlcat.train.experiment import build_model, views
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
 
-    from dlcat.readers import Examples
+    from dlcat.readers import EncodedExamples, Examples
     from dlcat.recipe import Recipe
     from dlcat.run import Run
 
@@ -39,6 +41,7 @@ TOLERANCE = 1e-4
 """The largest difference between the outputs of a file and of its run, as a share of the largest output."""
 CHECKED = 64
 """Examples that both are shown."""
+CPU = Device(torch.device("cpu"), "fp32", "contiguous", {})
 METADATA = "dlcat.json"
 """What is known of the network, inside a torch-export archive."""
 ONNX_PACKAGES = ("onnx", "onnxscript", "onnxruntime")
@@ -117,7 +120,7 @@ def export(
     *,
     best: bool = False,
     license: str | None = None,  # noqa: A002
-    test: Examples | None = None,
+    test: Examples | EncodedExamples | None = None,
 ) -> Exported:
     """Write a run's network in one of `FORMATS`, read it back and hold it against the run's; it is kept if they agree.
 
@@ -196,11 +199,12 @@ def _natively(recipe: Recipe) -> Recipe:
     return replace(recipe, model=replace(recipe.model, algorithm=Choice(name="native")))
 
 
-def _examples(network: Classifier, test: Examples | None) -> tuple[Tensor, str]:
+def _examples(network: Classifier, test: Examples | EncodedExamples | None) -> tuple[Tensor, str]:
     """(N, C, ...) float32 to compare on, from all over the test split, and where they are from."""
     if test is not None:
         positions = torch.linspace(0, len(test) - 1, min(CHECKED, len(test))).long().numpy()
-        return torch.from_numpy(test.inputs[positions]).float(), "the test split"
+        chosen = batches_of(test, positions, CPU, network.statistics, network.recipe.inputs)
+        return chosen.inputs[:].float(), "the test split"
     generator = torch.Generator().manual_seed(0)
     noise = torch.randn(CHECKED, *network.shape, generator=generator)
     drawn = (noise * network.std + network.mean).clamp(0, network.statistics.peak)
@@ -211,13 +215,14 @@ def _known(network: Classifier, classes: list[str], weights: str, license: str |
     """What whoever finds the file must know; as text, for that is what the formats keep."""
     recipe, statistics = network.recipe, network.statistics
     shape = ", ".join(map(str, ("N", *network.shape)))
+    how = "stores them" if recipe.inputs is None else "has them, decoded and cropped"
     return {
         "dlcat": __version__,
         "recipe": recipe.to_yaml(),
         "dataset": recipe.dataset,
         "dataset_license": license or "none stated",
         "weights": weights,
-        "inputs": f"float32 ({shape}) from 0 to {statistics.peak:g}, as {recipe.dataset} stores them",
+        "inputs": f"float32 ({shape}) from 0 to {statistics.peak:g}, as {recipe.dataset} {how}",
         "outputs": f"float32 (N, {len(classes)}), of which softmax makes probabilities, in the order of classes",
         "shape": json.dumps(network.shape),
         "classes": json.dumps(classes, ensure_ascii=False),
