@@ -130,20 +130,19 @@ class Elsewhere:
         return taken
 
     def _copy(self, about: dict[str, Any]) -> Path:
-        try:
-            import fsspec
-        except ImportError:
-            raise UsageError(
-                f"{self.address}: read by fsspec, which is not installed", hint="pip install 'dlcat[remote]'"
-            ) from None
+        """By fsspec, into a file beside the one it is to be."""
         url, beside = f"{self.address.rstrip('/')}/{about['file']}", self.folder / f".{about['file']}.{os.getpid()}"
         digest = hashlib.sha256()
         try:
+            import fsspec
+
             with fsspec.open(url, "rb") as source, open(beside, "wb") as stream:
                 while content := source.read(1 << 20):
                     digest.update(content)
                     stream.write(content)
-        except (OSError, ValueError, ImportError) as error:
+        except ImportError as error:
+            raise UsageError(f"{url}: {error}", hint="for s3://: pip install 'dlcat[remote]'") from error
+        except (OSError, ValueError) as error:
             raise UnreachableError(f"{url}: cannot be read: {error}") from error
         if about["sha256"] not in (None, digest.hexdigest()):
             beside.unlink()

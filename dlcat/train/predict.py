@@ -10,11 +10,13 @@ import torch
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from dlcat.errors import InvalidError
+from dlcat.readers.pixels import Crops, decode
 from dlcat.train.batches import INK_CONTRAST
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from dlcat.recipe import Inputs
     from dlcat.train.batches import InputStatistics
     from dlcat.train.experiment import Experiment
 
@@ -50,7 +52,8 @@ def predict(
     Raises:
         InvalidError: the file is missing, or no picture that Pillow can read.
     """
-    values, note = as_input(path, statistics, shape)
+    read = experiment.recipe.inputs
+    values, note = as_input(path, statistics, shape) if read is None else centre(path, statistics, read, shape)
     channels = (1, -1, 1, 1)
     mean, std = torch.tensor(statistics.mean).view(channels), torch.tensor(statistics.std).view(channels)
     inputs = experiment.device.place((torch.from_numpy(values)[None] - mean) / std)  # (1, C, H, W)
@@ -78,6 +81,20 @@ def as_input(path: Path, statistics: InputStatistics, shape: tuple[int, ...]) ->
         picture = ImageOps.fit(picture, (width, height), Image.Resampling.LANCZOS)
     values = np.asarray(picture, np.float32).reshape(height, width, channels).transpose(2, 0, 1)
     return values * np.float32(statistics.peak / 255), "; ".join(notes)
+
+
+def centre(
+    path: Path, statistics: InputStatistics, read: Inputs, shape: tuple[int, ...]
+) -> tuple[np.ndarray[Any, Any], str]:
+    """A picture as a network is evaluated that was trained on pictures decoded on the way: see `as_input`."""
+    try:
+        values = decode(path.read_bytes(), Crops(read.size, shape[0], read.least_area, read.center), None)
+    except FileNotFoundError:
+        raise InvalidError(f"{path}: no such file") from None
+    except (OSError, ValueError) as error:
+        raise InvalidError(f"{path}: {error}", hint="PNG and JPEG files work") from error
+    note = f"the middle {read.center:.0%} of its shorter side, as {read.size}×{read.size}"
+    return values * np.float32(statistics.peak / 255), note
 
 
 def _open(path: Path) -> Image.Image:

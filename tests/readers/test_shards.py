@@ -13,7 +13,8 @@ import numpy as np
 import pytest
 
 from dlcat.catalog import Dataset
-from dlcat.errors import InvalidError, UsageError, VerificationError
+from dlcat.errors import InvalidError, UnreachableError, UsageError, VerificationError
+from dlcat.fetch.wire.network import Network
 from dlcat.readers import EncodedExamples, Examples, shards
 from dlcat.readers.elsewhere import Elsewhere
 from dlcat.testing import FaultServer, faults
@@ -193,7 +194,7 @@ def test_over_http_the_same_pictures_come_verified_though_connections_break(
 ) -> None:
     pack()
     here = _read(tmp_path / "packed", folders)
-    broken = {"*.tar": [faults.drop_after(3000), faults.ok]}
+    broken = {"train-000000.tar": [faults.drop_after(3000), faults.ok]}
     with FaultServer(tmp_path / "packed", broken) as server:
         there = shards.read(server.url(""), folders, "train", cache=tmp_path / "cache")
         for _ in range(2):  # the second time from the disk
@@ -203,6 +204,35 @@ def test_over_http_the_same_pictures_come_verified_though_connections_break(
         asked = [request.path for request in server.requests if request.path.endswith("000000.tar")]
     assert len(asked) == 2
     assert there.digests == here.digests
+
+
+def test_by_fsspec_the_same_pictures_come_verified(pack: Callable[..., Any], folders: Dataset, tmp_path: Path) -> None:
+    pack()
+    here = _read(tmp_path / "packed", folders)
+    there = shards.read(f"file://{tmp_path / 'packed'}", folders, "train", cache=tmp_path / "cache")
+    for one, two in zip(here.storage.places(range(40)), there.storage.places(range(40)), strict=True):
+        assert Path(two.path).is_relative_to(tmp_path / "cache")
+        assert one.read() == two.read()
+    (tmp_path / "packed" / "train-000001.tar").write_bytes(b"?")
+    again = shards.read(f"file://{tmp_path / 'packed'}", folders, "train", cache=tmp_path / "other")
+    with pytest.raises(VerificationError, match=r"train-000001\.tar: expected sha256"):
+        again.storage.places(range(40))
+
+
+@pytest.mark.parametrize(
+    ("address", "kind", "message"),
+    [
+        ("file:///nowhere/at/all", UnreachableError, "cannot be read"),
+        ("carrier-pigeon://coop", UnreachableError, "carrier-pigeon"),
+        ("http://127.0.0.1:9", UnreachableError, "127.0.0.1"),
+    ],
+)
+def test_an_address_that_gives_nothing_is_said(
+    folders: Dataset, tmp_path: Path, address: str, kind: type[Exception], message: str
+) -> None:
+    network = Network(retries=0)
+    with pytest.raises(kind, match=message):
+        shards.read(address, folders, "train", cache=tmp_path / "cache", network=network)
 
 
 def test_a_shard_that_is_not_what_the_index_says_is_refused(
