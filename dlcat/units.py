@@ -17,6 +17,11 @@ def magnitude(number: float | None) -> str:
     return _scaled(number, ("", "k", "M", "G", "T", "P")).rstrip()
 
 
+def energy(joules: float | None) -> str:
+    """Joules, by the rule of `size`: 1.2 kJ."""
+    return _scaled(joules, ("J", "kJ", "MJ", "GJ"))
+
+
 def duration(seconds: float | None) -> str:
     """Seconds in the two largest units that matter: 25 ms, 3.2 s, 42 s, 1 min 20 s, 2 h 5 min, 3 d 4 h."""
     if seconds is None or not math.isfinite(seconds):

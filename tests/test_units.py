@@ -83,6 +83,11 @@ def test_a_magnitude_is_a_count_in_short(number: float | None, text: str) -> Non
     assert units.magnitude(number) == text
 
 
+@pytest.mark.parametrize(("joules", "text"), [(None, "?"), (12, "12 J"), (1200, "1.2 kJ"), (3.6e6, "3.6 MJ")])
+def test_energy_is_in_joules(joules: float | None, text: str) -> None:
+    assert units.energy(joules) == text
+
+
 @pytest.mark.parametrize(("share", "text"), [(None, "?"), (0.971, "97.1 %"), (1, "100.0 %"), (math.inf, "?")])
 def test_shares_are_percentages(share: float | None, text: str) -> None:
     assert units.percent(share) == text

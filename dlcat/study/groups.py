@@ -77,7 +77,7 @@ def grouped(runs: Iterable[Run], metric: str) -> list[Group]:
     members: list[dict[int, tuple[Trial, dict[str, Any]]]] = []
     for run in runs:
         result = run.result()
-        recipe = flat(document.load(run.recipe_path).data)
+        recipe = flat(_of_the_network(document.load(run.recipe_path).data))
         seed = recipe.pop(SEED, 0)
         trial = Trial(run.name, seed, _measured(run, result, metric), result["seconds"])
         if recipe not in recipes:
@@ -114,6 +114,11 @@ def changed(recipes: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     differing = [key for key in every if any(recipe.get(key) != recipes[0].get(key) for recipe in recipes)]
     told = [key for key in differing if not any(key.startswith(f"{other}.") for other in differing)]
     return [{key: recipe.get(key) for key in told} for recipe in recipes]
+
+
+def _of_the_network(recipe: dict[str, Any]) -> dict[str, Any]:
+    """A recipe without what stands beside the network, and changes nothing of it."""
+    return {key: value for key, value in recipe.items() if key != "baseline"}
 
 
 def _measured(run: Run, result: dict[str, Any], metric: str) -> float:

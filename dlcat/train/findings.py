@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from contextlib import ExitStack
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +12,7 @@ from torch import Tensor, nn
 
 from dlcat.layers.algorithms.accuracy import errors
 from dlcat.layers.algorithms.network import used
-from dlcat.layers.norms import Mixing
+from dlcat.layers.norms import Mixing, norm
 
 if TYPE_CHECKING:
     from torch.utils.hooks import RemovableHandle
@@ -22,11 +23,24 @@ if TYPE_CHECKING:
 
 EXAMPLES = 8
 """So many say what computes a layer, and how exactly."""
+NORM_EXAMPLES = 200
+"""So many say what norms are given, and give."""
+MANY_CHANNELS = 20_160
+"""The numbers of groups that are usual divide it, such as 1 to 10 and every power of two up to 64."""
 
 
 def findings(built: Experiment, test: Batches) -> dict[str, Any]:
-    """`convolutions`: by what each was computed, and how far it is off; `mixtures`: the shares of a norm's statistics."""
-    return {"convolutions": convolutions(built, test), "mixtures": mixtures(built.model)}
+    """What is told of a trained network.
+
+    `convolutions`: by what each was computed, and how far it is off; `mixtures`: the shares of a norm's statistics;
+    `norms`: what each is given and gives; `filters`: the layer whose filters can be looked at.
+    """
+    return {
+        "convolutions": convolutions(built, test),
+        "mixtures": mixtures(built.model),
+        "norms": norms(built, test),
+        "filters": filters(built.model),
+    }
 
 
 def convolutions(built: Experiment, test: Batches) -> list[dict[str, Any]]:
@@ -73,6 +87,52 @@ def mixtures(model: nn.Module) -> list[dict[str, Any]]:
             mean, variance = module.mixture()
             found.append({"name": name, "mean": mean, "variance": variance})
     return found
+
+
+@torch.inference_mode()
+def norms(built: Experiment, test: Batches) -> list[dict[str, Any]]:
+    """Mean and standard deviation of all numbers that each norm is given, and gives, in evaluation on some examples.
+
+    Of a norm that is called again and again, those of its last call. Empty where the recipe's norm is none.
+    """
+    kind = _kind(built)
+    layers = {name: module for name, module in built.model.named_modules() if kind and type(module) is kind}
+    inputs, _ = next(test.in_order(NORM_EXAMPLES))
+    told: dict[str, dict[str, Any]] = {}
+
+    def note(name: str, _: nn.Module, given: tuple[Tensor, ...], gives: Tensor) -> None:
+        told[name] = {"layer": name, "given": _spread(given[0]), "gives": _spread(gives)}
+
+    with ExitStack() as hooks:
+        for name, module in layers.items():
+            hooks.callback(module.register_forward_hook(partial(note, name)).remove)
+        if layers:
+            built.model.eval()
+            built.outputs(inputs)
+    return [told[name] for name in layers if name in told]
+
+
+def filters(model: nn.Module) -> str | None:
+    """The name of the first convolution, where its filters are pictures: two-dimensional, of one grey or three colours."""
+    for name, module in model.named_modules():
+        if isinstance(module, nn.Conv1d | nn.Conv2d):
+            is_picture = isinstance(module, nn.Conv2d) and module.in_channels in (1, 3) and module.groups == 1
+            return name if is_picture and max(module.kernel_size) > 1 else None
+    return None
+
+
+def _kind(built: Experiment) -> type[nn.Module] | None:
+    """What class the recipe's norm is of; None where it is none, or cannot be made on its own."""
+    try:
+        kind: type[nn.Module] = type(norm.bind(built.recipe.model.norm)(MANY_CHANNELS))
+    except ValueError:
+        return None
+    return None if kind is nn.Identity else kind
+
+
+def _spread(numbers: Tensor) -> dict[str, float]:
+    deviation, mean = torch.std_mean(numbers.float(), correction=0)
+    return {"mean": float(mean), "std": float(deviation)}
 
 
 def _layer_inputs(built: Experiment, inputs: Tensor) -> dict[str, Tensor]:

@@ -20,7 +20,7 @@ from dlcat.machine import keep_memory
 from dlcat.optim.schedules import schedule as schedules
 from dlcat.optim.schedules import watches
 from dlcat.train import device as devices
-from dlcat.train import environment, experiment
+from dlcat.train import environment, experiment, memory
 from dlcat.train.batches import Batches, InputStatistics, steps_per_epoch
 from dlcat.train.beside import beside, require_takes
 from dlcat.train.calibration import calibrate
@@ -28,6 +28,7 @@ from dlcat.train.checkpoint import Checkpoints
 from dlcat.train.course import Course
 from dlcat.train.decoded import batches_of, input_shape, measure
 from dlcat.train.division import divide, told
+from dlcat.train.energy import metered
 from dlcat.train.findings import findings
 from dlcat.train.loop import Epoch, fit, outputs_of
 
@@ -141,7 +142,7 @@ def train(
     environs = environment.describe(chosen, digests, lock) | {"found": _found(asked, chosen)}
     counts = (len(splits.train), len(splits.validation or ()), len(splits.test))
     run = resume or runs.create(folder, recipe.name, recipe.train.seed, datetime.now())
-    with runs.training(run):
+    with runs.training(run), metered() as meter:
         checkpoints = Checkpoints(run.checkpoints_path, checkpoint_seconds, stop or Event())
         course = Course.begin(built)
         remarks: list[str] = []
@@ -162,7 +163,7 @@ def train(
                 _write_weights(run.best_weights_path, built)
             epochs.append(epoch)
             yield epoch
-        seconds = course.run_clock.seconds
+        seconds, joules, peak_bytes = course.run_clock.seconds, meter.joules, memory.peaks(chosen.device)
         _write_weights(run.weights_path, built)
         measured = evaluate(built, splits.test, run)
         last = epochs[-1].validation
@@ -183,17 +184,20 @@ def train(
             "examples_per_second": round(median(epoch.examples_per_second for epoch in epochs), 1),
             "parameters": cost.parameters,
             "macs": cost.macs,
+            "backward_macs": cost.backward_macs,
+            "peak_bytes": peak_bytes,
+            "joules": None if resume else joules,  # of this process only
             "seed": recipe.train.seed,
             "classes": list(train_examples.classes),
             "inputs": {"train": splits.train.held, "test": splits.test.held},
             "split": dict(zip(("train", "validation", "test", "how"), (*counts, splits.how), strict=True)),
             "learning_rates": _rates(built, steps_per_epoch(len(splits.train), built.batch_size(len(splits.train)))),
             **findings(built, splits.test),
+            "baseline": beside(recipe, train_examples, test_examples),
             "metrics": {
                 "validation": {"accuracy": last.accuracy, "loss": last.loss} if last else None,
                 "test": measured,
             },
-            "baseline": beside(recipe, train_examples, test_examples),
             "command": command,
             "finished": datetime.now(UTC).isoformat(timespec="seconds"),
         }

@@ -107,6 +107,41 @@ def learning_rate(points: Sequence[Sequence[float]]) -> str:
         return svg(f"Line chart of the learning rate over {units.count(steps[-1])} steps{peak}.")
 
 
+def throughput(epochs: Sequence[Mapping[str, Any]]) -> str:
+    """Examples per second of training over epochs, as SVG; the scale begins at 0."""
+    numbers = [epoch["epoch"] for epoch in epochs]
+    speeds = [_finite(epoch["examples_per_second"]) for epoch in epochs]
+    with _drawing("throughput") as (figure, svg):
+        axes = _line_axes(figure)
+        _line(axes, numbers, speeds, _FIRST, "train")
+        _epoch_ticks(axes, numbers)
+        axes.set_ylim(bottom=0)
+        axes.yaxis.set_major_formatter(lambda value, _: units.count(value))
+        ends = f"{units.count(min(speeds))} to {units.count(max(speeds))}"
+        return svg(f"Line chart of training speed over {len(numbers)} epochs: {ends} examples per second.")
+
+
+def norms(layers: Sequence[Mapping[str, Any]]) -> str:
+    """What norms are given and give, as SVG: a row a layer, mean and standard deviation, the first layer on top.
+
+    `layers` have a `layer`, and as `given` and `gives` each a `mean` and a `std`.
+    """
+    rows = range(len(layers))
+    with _drawing("norms", width=6.0, height=1.0 + 0.16 * len(layers)) as (figure, svg):
+        for position, (side, color) in enumerate((("given", _SECOND), ("gives", _FIRST))):
+            axes = figure.add_subplot(1, 2, position + 1)
+            axes.grid(axis="x")
+            axes.set_axisbelow(True)
+            axes.spines["left"].set_visible(False)
+            means, spreads = ([_finite(layer[side][moment]) for layer in layers] for moment in ("mean", "std"))
+            axes.errorbar(means, rows, xerr=spreads, fmt="o", color=color, markersize=3, capsize=2, linewidth=1)
+            axes.set(title=side, ylim=(len(layers) - 0.4, -0.6))
+            axes.set_yticks(
+                rows, [shortened(layer["layer"], 22) for layer in layers] if position == 0 else [], fontsize=7
+            )
+        return svg(f"Mean and standard deviation of what {len(layers)} norms are given and give.")
+
+
 def range_test(rows: Sequence[Sequence[float]], steepest: float | None, tenth: float | None) -> str:
     """Losses over learning rates, as SVG; `rows` are (rate, loss of one batch, mean loss), marks are drawn where given."""
     rates, losses, means = zip(*rows, strict=True)

@@ -29,6 +29,10 @@ MISTAKES_LIMIT = 24
 MIXUPS_LIMIT = 8
 THUMBNAIL_PIXELS = 160
 """Longest side of an embedded picture; larger ones are scaled down."""
+FILTERS_LIMIT = 64
+FILTER_COLUMNS = 16
+FILTER_PIXELS = 44
+"""How wide a filter is shown."""
 PIXELATED_BELOW = 65
 """Pictures with shorter sides are shown with hard pixel edges, larger ones smoothly."""
 
@@ -90,12 +94,14 @@ def _content(run: Run) -> dict[str, Any]:
         "question": outcome.get("question") or _question(recipe),
         "unfinished": None if outcome else _unfinished(epochs),
         "score": _score(test, outcome),
-        "facts": list(_facts(outcome) if outcome else _facts_so_far(epochs, environment)),
+        "facts": list(_facts(outcome, epochs) if outcome else _facts_so_far(epochs, environment)),
         "charts": list(_charts(epochs, outcome.get("learning_rates") or [], outcome.get("mixtures") or [])),
         "metrics": _metrics(validation, test),
         "split": _split(outcome.get("split")),
         "confusion": _confusion(test.get("confusion"), classes),
         "classes": [_class_row(row) for row in test.get("per_class") or []],
+        "filters": _filters(run, outcome.get("filters")),
+        "norms": _norms(outcome.get("norms")),
         "mistakes": list(_mistakes(run.errors_path, classes)),
         "recipe": recipe,
         "command": outcome.get("command") or "",
@@ -161,18 +167,20 @@ def _interval(name: str, value: float, outcome: Mapping[str, Any]) -> str:
     return f"{low * 100:.2f} to {high * 100:.2f} % with 95 % confidence, from {units.count(number)} test examples"
 
 
-def _facts(outcome: Mapping[str, Any]) -> Iterator[Fact]:
+def _facts(outcome: Mapping[str, Any], epochs: Sequence[Mapping[str, Any]]) -> Iterator[Fact]:
     reasons, cost = outcome.get("reasons") or {}, outcome.get("macs")
     yield _fact("dataset", (outcome.get("dataset") or {}).get("title"))
     yield _fact("finished", _moment(outcome.get("finished")))
     yield from (_fact(label, text) for label, text in evaluation(outcome))
     yield _fact("training time", units.duration(outcome.get("seconds")), _length(outcome))
-    yield _fact("speed", f"{units.count(outcome.get('examples_per_second'))} examples/s")
+    yield from _beside_steps(outcome, epochs)
+    yield _fact("speed", f"{units.count(outcome.get('examples_per_second'))} examples/s", _arithmetic(outcome))
     yield _fact(
         "parameters",
         units.count(outcome.get("parameters")),
         f"{units.magnitude(cost)} multiply-adds an example" if cost is not None else "",
     )
+    yield from _resources(outcome)
     yield _fact("device", outcome.get("device"), reasons.get("device"))
     yield _fact("precision", outcome.get("precision"), reasons.get("precision"))
     yield _fact("memory layout", outcome.get("layout"), reasons.get("layout"))
@@ -215,6 +223,36 @@ def _length(outcome: Mapping[str, Any]) -> str:
     return said if passes is None or passes <= number else f"{said}, {units.decimal(passes)} gradients of all examples"
 
 
+def _beside_steps(outcome: Mapping[str, Any], epochs: Sequence[Mapping[str, Any]]) -> Iterator[Fact]:
+    """How much of the training time went to other things than steps; nothing where hardly any did."""
+    seconds = outcome.get("seconds") or 0.0
+    steps = sum(epoch["seconds"] for epoch in epochs)
+    if epochs and seconds > steps * 1.001:
+        share = units.percent(1 - steps / seconds)
+        yield _fact("beside the steps", units.duration(seconds - steps), f"{share}: validation, keeping weights")
+
+
+def _arithmetic(outcome: Mapping[str, Any]) -> str:
+    """How much is multiplied in a second of training, by formula."""
+    if any(outcome.get(key) is None for key in ("macs", "backward_macs", "examples_per_second")):
+        return ""
+    macs_per_second = (outcome["macs"] + outcome["backward_macs"]) * outcome["examples_per_second"]
+    return f"{units.magnitude(macs_per_second)} multiply-adds/s, forward and backward"
+
+
+def _resources(outcome: Mapping[str, Any]) -> Iterator[Fact]:
+    """Memory and energy, as far as the machine told them."""
+    peak_bytes, joules = outcome.get("peak_bytes") or {}, outcome.get("joules")
+    process = f"{units.size(peak_bytes['process'])} of main memory" if "process" in peak_bytes else ""
+    if "device" in peak_bytes:
+        yield _fact("most memory", f"{units.size(peak_bytes['device'])} of the GPU's", process)
+    elif process:
+        yield _fact("most memory", process, "since the process began")
+    if joules is not None:
+        watts = f"{units.decimal(joules / outcome['seconds'])} W on average; " if outcome.get("seconds") else ""
+        yield _fact("energy", units.energy(joules), f"{watts}all that ran on the processor counts")
+
+
 def _moment(text: str | None) -> str:
     """An ISO 8601 time as people write it; whatever else stands there is shown as it is."""
     try:
@@ -233,6 +271,8 @@ def _charts(
     names = dict.fromkeys(name for epoch in epochs for name in (*epoch["train"], *(epoch["validation"] or {})))
     for name in names:
         yield {"title": f"{name} per epoch", "svg": Markup(charts.curves(epochs, name))}
+    if len(epochs) > 1:
+        yield {"title": "examples per second, by epoch", "svg": Markup(charts.throughput(epochs))}
     if rates:
         yield {"title": "learning rate per step", "svg": Markup(charts.learning_rate(rates))}
     if mixtures:
@@ -327,6 +367,59 @@ def _mistakes(path: Path, classes: Sequence[str]) -> Iterator[dict[str, Any]]:
         }
 
 
+def _norms(norms: Sequence[Mapping[str, Any]] | None) -> Any:
+    from markupsafe import Markup
+
+    return Markup(charts.norms(norms)) if norms else None
+
+
+def _filters(run: Run, layer: str | None) -> dict[str, Any] | None:
+    """The filters of a layer as one picture; None where there are none to look at, or no weights."""
+    if not layer or not run.weights_path.is_file():
+        return None
+    weights = _weights(run.weights_path, f"{layer}.weight")
+    pixels, columns = contact_sheet(weights)
+    shape = " x ".join(map(str, weights.shape[2:]))
+    return {
+        **_embedded(pixels, max(pixels.shape)),
+        "layer": layer,
+        "shown": min(len(weights), FILTERS_LIMIT),
+        "all": len(weights),
+        "shape": shape,
+        "pixels": columns * FILTER_PIXELS,
+    }
+
+
+def _weights(path: Path, name: str) -> Any:
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, framework="numpy") as stored:
+            return stored.get_tensor(name)
+    except (OSError, SafetensorError) as error:
+        raise InvalidError(f"{path}: expected {name}; cannot be read: {error}") from error
+
+
+def contact_sheet(weights: Any) -> tuple[Any, int]:
+    """Filters (O, C, h, w) side by side as pixels (H, W, 4) uint8, a transparent pixel between; and how many in a row.
+
+    Each is scaled by its own largest weight: grey is 0, or with three colours, no colour.
+    """
+    import numpy as np
+
+    chosen = weights[:FILTERS_LIMIT].transpose(0, 2, 3, 1).astype(np.float64)  # (O, h, w, C)
+    count, height, width, _ = chosen.shape
+    largest = np.maximum(np.abs(chosen).max(axis=(1, 2, 3), keepdims=True), 1e-12)
+    columns = min(count, FILTER_COLUMNS)
+    rows = -(-count // columns)
+    sheet = np.zeros((rows * (height + 1) - 1, columns * (width + 1) - 1, 4), np.uint8)
+    for position, pixels in enumerate(np.round(127.5 + 127.5 * chosen / largest)):
+        top, left = position // columns * (height + 1), position % columns * (width + 1)
+        sheet[top : top + height, left : left + width, :3] = pixels  # one channel is repeated
+        sheet[top : top + height, left : left + width, 3] = 255
+    return sheet, columns
+
+
 def _arrays(path: Path) -> tuple[Any, Any, Any, Any]:
     import numpy as np
 
@@ -342,10 +435,15 @@ def _arrays(path: Path) -> tuple[Any, Any, Any, Any]:
 
 def _picture(pixels: Any) -> dict[str, Any]:
     """One image, uint8 (C, H, W), as a PNG in a data URI."""
+    return _embedded(pixels[0] if len(pixels) == 1 else pixels.transpose(1, 2, 0).copy(), THUMBNAIL_PIXELS)
+
+
+def _embedded(pixels: Any, longest_side: int) -> dict[str, Any]:
+    """Pixels (H, W) or (H, W, channels), uint8, as a PNG in a data URI, scaled down where they are larger."""
     from PIL import Image
 
-    image = Image.fromarray(pixels[0] if len(pixels) == 1 else pixels.transpose(1, 2, 0).copy())  # (H, W[, C])
-    image.thumbnail((THUMBNAIL_PIXELS, THUMBNAIL_PIXELS))
+    image = Image.fromarray(pixels)
+    image.thumbnail((longest_side, longest_side))
     stream = BytesIO()
     image.save(stream, format="PNG", optimize=True)
     return {

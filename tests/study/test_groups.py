@@ -54,6 +54,15 @@ def test_runs_that_differ_by_their_seed_are_a_group(run: Fabricate) -> None:
     assert (group.parameters, group.macs) == (90, 7)
 
 
+def test_what_stands_beside_the_network_makes_no_group(run: Fabricate) -> None:
+    first, second = run(BATCH, 0, 0.8), run(BATCH, 1, 0.9)
+    text = first.recipe_path.read_text()
+    first.recipe_path.write_text(f"{text}baseline: {{name: knn, neighbours: 3}}\n")
+    (group,) = grouped([first, second], "accuracy")
+    assert group.changes == {}
+    assert len(group.trials) == 2
+
+
 def test_groups_are_compared_seed_by_seed(run: Fabricate) -> None:
     runs = [run(BATCH, seed, value) for seed, value in ((0, 0.9), (1, 0.8), (5, 0.1))]
     runs += [run(GROUP, seed, value) for seed, value in ((1, 0.7), (0, 0.82), (9, 0.99))]

@@ -259,6 +259,13 @@ def test_the_result_has_what_can_be_had_without_a_network(fit: Fit) -> None:
     assert fit("baseline=none")[-1].result["baseline"] is None
 
 
+def test_the_result_has_what_the_run_cost(trained: Run) -> None:
+    result = trained.result()
+    assert result["backward_macs"] > result["macs"] > 0
+    assert 10 * 2**20 < result["peak_bytes"]["process"] < 2**36
+    assert result["joules"] is None or result["joules"] > 0
+
+
 def test_the_result_says_what_switchable_norms_mix(fit: Fit) -> None:
     told = fit("model.norm=switchable")[-1].result["mixtures"]
     assert len(told) >= 2

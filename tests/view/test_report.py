@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 from PIL import Image
+from safetensors.numpy import save_file
 
 from dlcat.errors import InvalidError
 from dlcat.view.report import render, wilson
@@ -221,7 +222,7 @@ def test_a_diverged_run_says_in_which_epoch(fabricate: Any, tmp_path: Path) -> N
     last = fabricate.epoch(2, train={"loss": math.nan, "accuracy": 0.1}, validation=None)
     page = Page(render(fabricate.run_folder(tmp_path / "run", epochs=[fabricate.epoch(1), last])))
     assert "This run diverged. The loss left the finite numbers in epoch 2" in page.text
-    assert len(page.all("svg")) == 2
+    assert len(page.all("svg")) == 3
 
 
 def test_a_run_killed_before_its_first_epoch_has_a_report(fabricate: Any, tmp_path: Path) -> None:
@@ -258,6 +259,68 @@ def test_a_baseline_stands_beside_the_score(fabricate: Any, tmp_path: Path) -> N
     for nothing in ({}, {"baseline": None}):
         page = Page(render(fabricate.run_folder(tmp_path / "b", outcome=fabricate.result(**nothing))))
         assert "Without a network" not in page.text
+
+
+def test_what_the_machine_told_of_time_memory_and_energy_is_told(fabricate: Any, tmp_path: Path) -> None:
+    epochs = [fabricate.epoch(number) for number in range(1, 11)]  # 32 s of steps
+    told = {"seconds": 40.0, "backward_macs": 583_480, "peak_bytes": {"process": 2**30}, "joules": 1200.0}
+    page = Page(render(fabricate.run_folder(tmp_path / "a", epochs=epochs, outcome=fabricate.result(**told))))
+    assert "beside the steps 8.0 s 20.0 %: validation, keeping weights" in page.text
+    assert "4,300 examples/s 4.3 G multiply-adds/s, forward and backward" in page.text
+    assert "most memory 1.1 GB of main memory since the process began" in page.text
+    assert "energy 1.2 kJ 30.0 W on average; all that ran on the processor counts" in page.text
+    told = {"peak_bytes": {"process": 2**30, "device": 2**31}, "joules": None}
+    page = Page(render(fabricate.run_folder(tmp_path / "b", epochs=epochs, outcome=fabricate.result(**told))))
+    assert "most memory 2.1 GB of the GPU's 1.1 GB of main memory" in page.text
+    assert "energy" not in page.text
+
+
+def test_speed_over_epochs_is_drawn_where_there_are_several(fabricate: Any, tmp_path: Path) -> None:
+    page = Page(render(fabricate.run_folder(tmp_path / "a", epochs=[fabricate.epoch(1), fabricate.epoch(2)])))
+    assert "examples per second, by epoch" in page.text
+    page = Page(render(fabricate.run_folder(tmp_path / "b", epochs=[fabricate.epoch(1)])))
+    assert "examples per second, by epoch" not in page.text
+
+
+def _filtered(fabricate: Any, folder: Path, weights: np.ndarray) -> Any:
+    run = fabricate.run_folder(folder, outcome=fabricate.result(filters="stem.0"))
+    save_file({"stem.0.weight": weights, "other": np.zeros(3, np.float32)}, run.weights_path)
+    return run
+
+
+def test_filters_are_shown_as_pictures(fabricate: Any, tmp_path: Path) -> None:
+    weights = np.zeros((18, 3, 5, 5), np.float32)
+    weights[0, 0, 0, 0] = 2.0  # red, as far as it goes
+    weights[1, :, 4, 4] = -0.5  # black, however small the weights are
+    page = Page(render(_filtered(fabricate, tmp_path / "run", weights)))
+    assert "inside" in page.sections
+    assert "All 18 filters of the first layer (stem.0, 5 x 5)" in page.text
+    (shown,) = page.all("img")
+    pixels = np.asarray(Image.open(BytesIO(base64.b64decode(str(shown["src"]).partition(",")[2]))))
+    assert pixels.shape == (2 * 6 - 1, 16 * 6 - 1, 4)
+    assert pixels[0, 0].tolist() == [255, 128, 128, 255]
+    assert pixels[4, 6 + 4].tolist() == [0, 0, 0, 255]
+    assert pixels[5, 0, 3] == pixels[0, 5, 3] == 0
+
+
+def test_of_many_filters_the_first_are_shown(fabricate: Any, tmp_path: Path) -> None:
+    page = Page(render(_filtered(fabricate, tmp_path / "run", np.ones((96, 1, 11, 11), np.float32))))
+    assert "64 of the 96 filters" in page.text
+
+
+def test_weights_that_cannot_be_read_are_an_error_that_names_the_file(fabricate: Any, tmp_path: Path) -> None:
+    run = _filtered(fabricate, tmp_path / "run", np.ones((1, 1, 3, 3), np.float32))
+    run.weights_path.write_bytes(b"cut")
+    with pytest.raises(InvalidError, match=r"weights\.safetensors"):
+        render(run)
+
+
+def test_what_norms_see_is_drawn(fabricate: Any, tmp_path: Path) -> None:
+    moments = {"mean": 0.5, "std": 1.0}
+    told = [{"layer": EVIL, "given": moments, "gives": moments}, {"layer": "b", "given": moments, "gives": moments}]
+    text = render(fabricate.run_folder(tmp_path / "run", outcome=fabricate.result(norms=told)))
+    assert "Mean and standard deviation of what 2 norms are given and give." in text
+    assert EVIL not in text
 
 
 def test_a_task_without_accuracy_is_headed_by_what_it_measures(fabricate: Any, tmp_path: Path) -> None:
