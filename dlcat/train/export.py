@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import warnings
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
@@ -300,6 +301,8 @@ def _read_torch_export(path: Path) -> Network:
 def _write_onnx(network: Classifier, known: dict[str, str], path: Path) -> None:
     _require_onnx()
     graph = program(network)
+    # It would warn that torchvision is not here, of which no network has anything.
+    logging.getLogger("torch.onnx._internal.exporter._registration").setLevel(logging.ERROR)
     with _following(network):
         translated: Any = torch.onnx.export(
             graph, dynamo=True, input_names=["inputs"], output_names=["outputs"], verbose=False

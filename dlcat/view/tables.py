@@ -255,11 +255,18 @@ def exported(told: Mapping[str, Any], console: Console | None = None) -> str:
             ("weights", f"of the {told['weights']} epoch"),
             ("takes", told["inputs"]),
             ("read back", f"on {told['examples']} examples of {told['examples_of']}"),
-            ("difference", f"at most {told['largest_difference']:.1e}, of outputs up to {told['largest_output']:.3g}"),
-            ("allowed", f"{told['tolerance']:g} of the largest output"),
+            ("difference", _difference(told)),
         ]
     )
     return page.text()
+
+
+def _difference(told: Mapping[str, Any]) -> str:
+    found, largest = told["largest_difference"], told["largest_output"]
+    if found == 0:
+        return "none: to the bit the outputs of the run's network"
+    share = f"{found / largest:.1e} of the largest output; {told['tolerance']:.0e} is allowed"
+    return f"at most {found:.1e}, {share}"
 
 
 def curves(run: Run) -> str:

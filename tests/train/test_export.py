@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -149,13 +150,23 @@ def leave(trained: Run, place: Workspace, tmp_path: Path) -> Callable[..., Expor
     return call
 
 
+@pytest.fixture(scope="module")
+def left(trained: Run, place: Workspace, tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Exported]:
+    """left("onnx"): the trained run's network, exported once for all tests that only look at the file."""
+
+    @cache
+    def call(format_name: str) -> Exported:
+        if format_name == "onnx":
+            for name in exports.ONNX_PACKAGES:
+                pytest.importorskip(name)
+        return place.export(trained, format_name, tmp_path_factory.mktemp("left") / FORMATS[format_name].file)
+
+    return call
+
+
 @pytest.mark.parametrize("format_name", FORMATS)
-def test_a_run_is_held_against_its_file(
-    format_name: str, leave: Callable[..., Exported], request: pytest.FixtureRequest
-) -> None:
-    if format_name == "onnx":
-        request.getfixturevalue("onnx")
-    exported = leave(format_name)
+def test_a_run_is_held_against_its_file(format_name: str, left: Callable[[str], Exported]) -> None:
+    exported = left(format_name)
     assert exported.largest_difference <= exported.tolerance * exported.largest_output
     assert exported.largest_output > 1
     assert exported.examples == exports.CHECKED
@@ -165,9 +176,9 @@ def test_a_run_is_held_against_its_file(
 
 
 def test_the_file_takes_pixels_and_says_what_predict_says(
-    leave: Callable[..., Exported], trained: Run, place: Workspace, tmp_path: Path
+    left: Callable[[str], Exported], trained: Run, place: Workspace, tmp_path: Path
 ) -> None:
-    network = exports.load(Path(leave("safetensors").file))
+    network = exports.load(left("safetensors").file)
     built, statistics, about = session.restore(place.recipe(str(trained.recipe_path)), trained, "cpu")
     test = place.examples(place.catalog["digits"], "test")
     expected = outputs_of(built, resident(test, None, built.device, statistics))
@@ -225,15 +236,15 @@ def test_the_best_epoch_leaves_when_asked_for(leave: Callable[..., Exported], tr
     assert all(torch.equal(kept[name], best[name]) for name in best)
 
 
-def test_every_file_says_what_it_is(leave: Callable[..., Exported], trained: Run, onnx: None) -> None:
+def test_every_file_says_what_it_is(left: Callable[[str], Exported], trained: Run, onnx: None) -> None:
     from onnx import load_model
     from safetensors import safe_open
 
     archive = {exports.METADATA: ""}
-    torch.export.load(leave("torch-export").file, extra_files=archive)
-    with safe_open(leave("safetensors").file, "pt") as file:
+    torch.export.load(left("torch-export").file, extra_files=archive)
+    with safe_open(left("safetensors").file, "pt") as file:
         tensors = file.metadata()
-    graph = {each.key: each.value for each in load_model(leave("onnx").file).metadata_props}
+    graph = {each.key: each.value for each in load_model(left("onnx").file).metadata_props}
     inside = json.loads(archive[exports.METADATA])
     assert {key: graph[key] for key in inside} == inside
     assert {**tensors, "normalisation": ""} == {**inside, "normalisation": ""}
