@@ -5,10 +5,10 @@ from __future__ import annotations
 import os
 import platform
 from datetime import date
-from importlib.metadata import version
 
 import torch
 
+from dlcat import __version__
 from dlcat.train import device
 
 
@@ -18,5 +18,5 @@ def describe() -> str:
     return (
         f"{date.today()}, {os.cpu_count()} cores of {device.name(torch.device('cpu'))} ({capability}, {units}), "
         f"Linux {platform.release().split('-')[0]}, Python {platform.python_version()}, torch {torch.__version__}, "
-        f"dlcat {version('dlcat')}"
+        f"dlcat {__version__}"
     )
