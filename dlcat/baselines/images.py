@@ -25,11 +25,11 @@ def are_images(examples: Examples) -> bool:
 
 
 @baseline(takes=are_images)
-def logistic(train: Examples, *, strength: Annotated[float, Gt(0)] = 0.01, steps: Annotated[int, Ge(1)] = 50) -> Fitted:
+def logistic(train: Examples, *, penalty: Annotated[float, Gt(0)] = 0.1, steps: Annotated[int, Ge(1)] = 50) -> Fitted:
     """Multinomial logistic regression on pixels (Cox 1958).
 
-    Pixels are centred, and divided by the standard deviation of all of them. `strength` is that of the quadratic penalty,
-    as scikit-learn has it: the smaller, the stronger. L-BFGS takes at most so many `steps`.
+    Pixels are centred, and divided by the standard deviation of all of them. To the mean loss half of the squared weights is
+    added, `penalty` times. L-BFGS takes at most so many `steps`.
     """
     from sklearn.linear_model import LogisticRegression
 
@@ -38,7 +38,7 @@ def logistic(train: Examples, *, strength: Annotated[float, Gt(0)] = 0.01, steps
         return Fitted("logistic", lambda inputs: np.repeat(known, len(inputs)))
     pixels = _pixels(train.inputs)
     mean, spread = pixels.mean(axis=0), float(pixels.std()) or 1.0
-    model = LogisticRegression(C=strength, max_iter=steps)
+    model = LogisticRegression(C=1 / (penalty * len(pixels)), max_iter=steps)
     with catch_warnings():
         simplefilter("ignore")  # it says that it could go on
         model.fit((pixels - mean) / spread, train.targets)
