@@ -150,9 +150,12 @@ def range_test(rows: Sequence[Sequence[float]], steepest: float | None, tenth: f
         axes.set_xscale("log")
         axes.plot(rates, losses, "o", color=_SECOND, markersize=2, alpha=0.5)
         axes.plot(rates, means, color=_FIRST, linewidth=1.8)
-        for mark in (steepest, tenth):
+        axes.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
+        for mark, label in ((steepest, "falls fastest"), (tenth, "a tenth of the lowest")):
             if mark is not None:
                 axes.axvline(mark, color=_INK, linewidth=1, linestyle=(0, (2, 2)))
+                bottom = axes.get_xaxis_transform()  # up: from 0 to 1, whatever the losses are
+                axes.text(mark, 0.02, f"{label} ", va="bottom", ha="right", rotation=90, fontsize=7, transform=bottom)
         # Single batches may lie far above what matters.
         axes.set_ylim(top=max(means) + 0.15 * (max(means) - min(means) or 1))
         axes.set_xlabel("learning rate")

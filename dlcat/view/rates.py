@@ -45,7 +45,7 @@ def page(told: Mapping[str, Any], *, version: str) -> str:
         optimizer=told["optimizer"],
         # Only our own drawing becomes markup; every word of it was escaped when it was drawn.
         figure=Markup(charts.range_test(seen(told), told["steepest"], told["tenth"])),
-        facts=facts(told),
+        facts=[fact for fact in facts(told) if fact[1]],
         style=style,
         version=version,
     )

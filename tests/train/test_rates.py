@@ -118,6 +118,8 @@ def test_the_command_suggests_writes_a_page_and_leaves_no_run(
     page = (tmp_path / "lr.html").read_text()
     assert f"--set optimizer.lr={told['steepest']:.2g}" in page
     assert "<svg" in page
+    assert ">0.001<" in page.replace(" ", "")  # the rate as people write it, on the axis
+    assert "suggested" not in page
     text = command(*asked)
     assert f"--set optimizer.lr={told['steepest']:.2g}" in text.out
     assert text.out.count("*") > 20
