@@ -57,8 +57,8 @@ def knn(train: Examples, *, neighbours: Annotated[int, Ge(1)] = 5) -> Fitted:
     count = min(neighbours, len(rows))
 
     def predict(inputs: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
-        # Half of the squared distance, but for what all examples have in common. By a matrix product in float32, eight
-        # times as fast as scikit-learn's search.
+        # Half of the squared distance, but for what all examples have in common. One matrix product in float32,
+        # somewhat faster than scikit-learn's search (6.9 s and 8.4 for 10,000 images of MNIST).
         distances = halves - _pixels(inputs) / PEAK @ rows.T  # (n, N)
         nearest = np.argpartition(distances, count - 1, axis=1)[:, :count]
         chosen: np.ndarray[Any, Any] = votes[nearest].sum(axis=1).argmax(axis=1)
