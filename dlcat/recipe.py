@@ -17,7 +17,7 @@ from dlcat.errors import InvalidError, UsageError, nearest
 from dlcat.registry import STRICT, Choice
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
 
     from dlcat.document import Where
@@ -30,6 +30,8 @@ PARTS = ("conv", "norm", "activation", "algorithm")
 """The keys of `model` that choose a part; every other key is an option of the model itself."""
 MEASURED = ("precision", "layout", "compile")
 """The keys of `train` whose `auto` is settled by measuring, when a training begins."""
+STUDIES = "studies"
+"""The folder inside one of recipes that holds those with a `study`."""
 LIMIT_PARENTS = 16
 
 
@@ -125,6 +127,43 @@ class Train:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Paper:
+    """What a paper found in the same study, to stand beside what is found here."""
+
+    __pydantic_config__: ClassVar[dict[str, Any]] = STRICT
+    source: Annotated[str, MinLen(1)]
+    """Which paper and table, on which data, with which network."""
+    values: Annotated[dict[str, Any], MinLen(1)]
+    """Of the study's metric, shares in per cent, by the names of variants, a level for each axis in their order:
+    {batch: {32: 23.6}}."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Study:
+    """What is varied where the recipe is trained many times (`dlcat study`), and what is compared."""
+
+    __pydantic_config__: ClassVar[dict[str, Any]] = STRICT
+    over: dict[
+        str,
+        Annotated[list[Any], MinLen(1)] | Annotated[dict[str, Annotated[dict[str, Any], MinLen(1)]], MinLen(1)],
+    ] = field(default_factory=dict)
+    """Axes, each combined with every other: a key and its values (model.norm: [batch, group]), or a name for keys that change
+    together and its variants (step: {small: {train.batch_size: 2, optimizer.lr: 0.01}})."""
+    seeds: Annotated[int, Ge(1)] = 3
+    """How often to train each, with seeds from 0."""
+    folds: Annotated[int, Ge(2)] | None = None
+    """Train each on every fold of so many, and compare on what was held out; null: no folds."""
+    metric: Annotated[str, MinLen(1)] = "accuracy"
+    """What is compared; error is the share that accuracy leaves."""
+    split: Literal["test", "validation"] | None = None
+    """Where it is measured; null: on the test split, with folds on the validation split."""
+    tune: str | None = None
+    """An axis: the first seed tries all of it, and only where the validation split likes it best are the others trained."""
+    paper: Paper | None = None
+    """What a paper found."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Recipe:
     """One experiment as written. Its first comment line is the question it asks."""
 
@@ -147,6 +186,8 @@ class Recipe:
     """How long and how."""
     baseline: Choice = field(default_factory=partial(Choice, name="auto"))
     """What learns from the same examples without a network, to be reported beside it."""
+    study: Study | None = None
+    """What `dlcat study` varies; a single training leaves it out."""
     name: str = field(default="", metadata={"internal": True})
     """The file's name without .yaml."""
     question: str = field(default="", metadata={"internal": True})
@@ -164,7 +205,7 @@ class Recipe:
         return replace(self, train=replace(self.train, **open_))
 
     def plain(self) -> dict[str, Any]:
-        """The recipe as it is written in YAML, every key in its order."""
+        """The recipe as it is written in YAML, every key in its order, but for its study: this is one training."""
         model = {"name": self.model.name, **self.model.options}
         model |= {part: getattr(self.model, part).plain() for part in PARTS}
         return {
@@ -199,7 +240,7 @@ def find(locations: Locations, name: str) -> Path:
     if path.is_file():
         return path
     # Outside a checkout, recipes/x.yaml of the documentation means the shipped one.
-    folders = locations.recipes if path.parent in (Path("."), Path("recipes")) else ()
+    folders = _folders(locations) if path.parent in (Path("."), Path("recipes"), Path("recipes", STUDIES)) else ()
     for folder in folders:
         for candidate in (folder / path.name, folder / f"{path.name}.yaml"):
             if candidate.is_file():
@@ -209,13 +250,13 @@ def find(locations: Locations, name: str) -> Path:
 
 
 def listed(locations: Locations) -> list[Path]:
-    """Every recipe file, the nearer folder first, by name."""
+    """Every recipe file by name, of two alike that in the nearer folder; studies last."""
     found: dict[str, Path] = {}
-    for folder in locations.recipes:
+    for folder in _folders(locations):
         for path in sorted(folder.glob("*.yaml")):
             if path.name != "catalog.yaml" and path.is_file():
                 found.setdefault(path.name, path)
-    return sorted(found.values(), key=lambda path: path.name)
+    return sorted(found.values(), key=lambda path: (path.parent.name == STUDIES, path.name))
 
 
 def question(path: Path) -> str:
@@ -285,6 +326,12 @@ def _read(
         raise InvalidError("\n".join(dict.fromkeys(lines)))
     result: Recipe = replace(recipe, places=places)
     return result
+
+
+def _folders(locations: Locations) -> Iterator[Path]:
+    """Where recipes are, each folder with its studies."""
+    for folder in locations.recipes:
+        yield from (folder, folder / STUDIES)
 
 
 def _inherit(path: Path, children: tuple[Path, ...]) -> tuple[dict[str, Any], dict[Where, str]]:

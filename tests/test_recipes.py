@@ -20,7 +20,7 @@ from dlcat.train.course import Course
 from dlcat.train.loop import fit
 from dlcat.workspace import Workspace
 
-NAMES = sorted(path.stem for path in locations.shipped("recipes").glob("*.yaml"))
+NAMES = sorted(path.stem for path in locations.shipped("recipes").rglob("*.yaml"))
 FEW = ("train.batch_size=4", "train.epochs=1", "train.validation=0.2", "train.precision=fp32", "train.examples=null")
 
 

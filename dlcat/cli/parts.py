@@ -71,11 +71,18 @@ def recipes_check(
     names: Annotated[list[str], typer.Argument(metavar="RECIPE...", help="Recipes by path or name.")],
     catalog: Catalogs = None,
 ) -> None:
-    """Check recipes: keys, names, options, and that the network can be built."""
+    """Check recipes: keys, names, options, and that the network can be built; of a study, every network."""
+    from dlcat.study.design import design
+    from dlcat.study.trainings import Template, check
+
     place = out.workspace(catalog, None)
     for name in names:
-        _, cost = place.trainable(place.recipe(name))
-        out.text(f"{name}: no fault, {cost.parameters:,} parameters")
+        recipe = place.recipe(name)
+        _, cost = place.trainable(recipe)
+        planned = design(recipe)
+        check(place, Template(name), planned)
+        trainings = f", {planned.trainings} trainings" if recipe.study else ""
+        out.text(f"{name}: no fault, {cost.parameters:,} parameters{trainings}")
 
 
 @app.command(rich_help_panel=PARTS)

@@ -7,7 +7,7 @@ import sys
 from contextlib import contextmanager
 from pathlib import Path
 from threading import Event
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -55,6 +55,8 @@ def train(
 
     place = out.workspace(catalog, cache)
     checked = place.recipe(recipe, tuple(set_ or ()))
+    if checked.study is not None:
+        print(f"one training, without the recipe's study; `dlcat study {recipe}` trains that", file=sys.stderr)
     _, cost = place.trainable(checked)
     if dry_run:
         _dry_run(checked, cost, json)
@@ -170,21 +172,29 @@ def report(
 @app.command(rich_help_panel=TRAINING)
 def compare(
     names: Annotated[list[str], typer.Argument(metavar="RUN...", help="Finished runs; the first is compared to.")],
-    metric: Annotated[str, typer.Option(help="Of the test split.")] = "accuracy",
+    metric: Annotated[str, typer.Option(help="accuracy, error, loss, ...")] = "accuracy",
+    split: Annotated[Literal["test", "validation"], typer.Option(help="Where it was measured.")] = "test",
+    html: Annotated[Path | None, typer.Option("--html", help="Write a page with curves.")] = None,
     out_: Out = None,
     json: Json = False,
 ) -> None:
     """Put runs side by side: what differs in their recipes, and mean and spread over their seeds."""
+    from dlcat import __version__
+    from dlcat.run import writing
     from dlcat.study.groups import grouped
+    from dlcat.study.trials import Measure
     from dlcat.view import compare as view
 
     place = out.workspace(None, None)
-    groups = grouped((_find(place, name, out_) for name in names), metric)
-    told = [group.plain(groups[0]) for group in groups]
+    groups = grouped((_find(place, name, out_) for name in names), Measure(metric, split))
+    told = {"metric": metric, "split": split, "groups": [group.plain(groups[0], metric) for group in groups]}
+    if html:
+        with writing(html) as file:
+            file.write_text(view.page(told, html, version=__version__), encoding="utf-8")
     if json:
-        out.document({"metric": metric, "split": "test", "groups": told})
+        out.document(told)
     else:
-        out.text(view.compared(told, metric, out.console()))
+        out.text(view.compared(told, out.console()))
 
 
 def _find(place: "Workspace", name: str, folder: Path | None) -> "Run":

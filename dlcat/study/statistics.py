@@ -15,7 +15,7 @@ CONFIDENCE = 0.95
 
 @dataclass(frozen=True, slots=True)
 class Mean:
-    """A mean over seeds."""
+    """A mean over seeds and folds."""
 
     mean: float
     std: float | None
@@ -24,7 +24,7 @@ class Mean:
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """How much larger some values are than others of the same seeds, on average."""
+    """How much larger some values are than others of the same seeds and folds, on average."""
 
     mean: float
     low: float | None
@@ -38,15 +38,17 @@ def mean(values: Sequence[float]) -> Mean:
     return Mean(fmean(values), stdev(values) if len(values) > 1 else None)
 
 
-def difference(ones: Sequence[float], others: Sequence[float]) -> Difference:
+def difference(ones: Sequence[float], others: Sequence[float], *, overlap: float = 0.0) -> Difference:
     """The mean of one minus other, pair by pair, with Student's interval (Student 1908).
 
     A seed draws the same split, the same first weights and the same order for both, so that much of what they have in common
-    cancels, and the interval is narrower than that of two means.
+    cancels, and the interval is narrower than that of two means. Folds train on mostly the same examples, so their values are
+    no independent draws: the interval is widened by what they have in common (Nadeau & Bengio 2003).
 
     Args:
         ones: at least one value.
-        others: of the same seeds in the same order.
+        others: of the same seeds and folds in the same order.
+        overlap: examples held out by one example trained on, 1 / (folds - 1); 0 without folds.
     """
     deltas = [one - other for one, other in zip(ones, others, strict=True)]
     found = mean(deltas)
@@ -54,5 +56,5 @@ def difference(ones: Sequence[float], others: Sequence[float]) -> Difference:
         return Difference(found.mean, None, None, len(deltas))
     from scipy.special import stdtrit  # type: ignore[import-untyped]  # here, where it is needed: its import takes a fifth of a second
 
-    half = float(stdtrit(len(deltas) - 1, (1 + CONFIDENCE) / 2)) * found.std / sqrt(len(deltas))
+    half = float(stdtrit(len(deltas) - 1, (1 + CONFIDENCE) / 2)) * found.std * sqrt(1 / len(deltas) + overlap)
     return Difference(found.mean, found.mean - half, found.mean + half, len(deltas))

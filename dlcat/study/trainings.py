@@ -6,40 +6,68 @@ import multiprocessing
 import os
 import shlex
 import signal
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
-from dataclasses import dataclass, replace
-from threading import Event
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from threading import Event, Thread
 from typing import TYPE_CHECKING
 
 from dlcat.errors import DlcatError
 from dlcat.run import Run
-from dlcat.study.groups import SEED
+from dlcat.study.axes import Cell
+from dlcat.study.design import Draw
+from dlcat.study.trials import FOLD, FOLDS, SEED, Trial, trial
 from dlcat.workspace import Workspace
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
-    from pathlib import Path
+    from collections.abc import Callable, Iterator, Sequence
+    from multiprocessing.connection import Connection
 
-    from dlcat.catalog import Dataset
     from dlcat.recipe import Recipe
+    from dlcat.study.design import Design
 
+Outcome = tuple[Path | None, str]
+"""The folder of a finished run, or why there is none."""
 
 _stop = Event()
-"""Of a process of the pool."""
+"""Of a process that trains."""
+
+
+@dataclass(frozen=True, slots=True)
+class Template:
+    """What all trainings of a study have in common."""
+
+    recipe: str
+    overrides: tuple[str, ...] = ()
+    device: str = "auto"
+    folder: Path | None = None
+    """For runs; that of the workspace if None."""
 
 
 @dataclass(frozen=True, slots=True)
 class Order:
     """One recipe, with its overrides, to be trained."""
 
-    recipe: str
-    overrides: tuple[str, ...]
-    device: str
-    folder: Path | None
-    """For runs; that of the workspace if None."""
-    command: str = ""
-    """What repeats it, for the report."""
+    template: Template
+    cell: Cell
+    draw: Draw
+
+    @property
+    def overrides(self) -> tuple[str, ...]:
+        """The template's, then the cell's, then those of what is drawn."""
+        drawn = [f"{SEED}={self.draw.seed}"]
+        if self.draw.folds is not None:
+            drawn += [f"{FOLDS}={self.draw.folds}", f"{FOLD}={self.draw.fold}", "train.validation=0"]
+        return (*self.template.overrides, *self.cell.overrides, *drawn)
+
+    @property
+    def command(self) -> str:
+        """What repeats it, for the report."""
+        words = [word for override in self.overrides for word in ("--set", override)]
+        device = () if self.template.device == "auto" else ("--device", self.template.device)
+        return shlex.join(["dlcat", "train", self.template.recipe, *words, *device])
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,38 +76,57 @@ class Ended:
 
     order: Order
     run: Run | None
-    failure: str
+    failure: str = ""
     """Why there is no run."""
 
+    @classmethod
+    def with_outcome(cls, order: Order, outcome: Outcome) -> Ended:
+        """As `finish` told."""
+        path, failure = outcome
+        return cls(order, Run(path) if path else None, failure)
 
-def orders(
-    place: Workspace, template: Order, cells: Sequence[tuple[str, ...]], seeds: int
-) -> tuple[Dataset, list[Order]]:
-    """An order for every cell and every seed from 0, all of them sound, and the dataset they need.
 
-    Args:
-        place: as for `trainings`.
-        template: what all have in common; a cell's overrides come after its own.
-        cells: overrides each.
-        seeds: how many.
+def check(place: Workspace, template: Template, design: Design) -> list[Recipe]:
+    """The recipe of every cell with the first of its draws, known to be sound.
 
     Raises:
         InvalidError: every fault of the first cell that has any.
         UsageError: there is no such recipe.
     """
-    made = []
-    for cell in cells:
-        overrides = (*template.overrides, *cell)
-        dataset, _ = place.trainable(place.recipe(template.recipe, overrides))
-        for seed in range(seeds):
-            seeded = (*overrides, f"{SEED}={seed}")
-            words = [word for override in seeded for word in ("--set", override)]
-            command = shlex.join(["dlcat", "train", template.recipe, *words])
-            made.append(replace(template, overrides=seeded, command=command))
-    return dataset, made
+    recipes = []
+    for cell in design.cells:
+        recipes.append(place.recipe(template.recipe, Order(template, cell, design.draws[0]).overrides))
+        place.trainable(recipes[-1])
+    return recipes
 
 
-def trainings(place: Workspace, ordered: Sequence[Order], *, jobs: int = 1) -> Iterator[Ended]:
+def carry_out(
+    template: Template, design: Design, train: Callable[[Sequence[Order]], Iterator[Ended]]
+) -> Iterator[Ended]:
+    """Train all that a design asks for, and say how each training ended, as they end.
+
+    Args:
+        template: what they have in common.
+        design: where it tunes an axis, the first seed's trainings decide which others there are.
+        train: what trains orders: `on_this_machine`, or `cluster.on_ray`.
+    """
+    trials: dict[Cell, list[Trial]] = {}
+    for ended in train([Order(template, cell, draw) for cell in design.cells for draw in design.first]):
+        yield ended
+        if ended.run is not None:
+            trials.setdefault(ended.order.cell, []).append(measured(ended.run, ended.order, design))
+    later = design.draws[len(design.first) :]
+    if later:
+        yield from train([Order(template, cell, draw) for cell in design.chosen(trials) for draw in later])
+
+
+def measured(run: Run, order: Order, design: Design) -> Trial:
+    """What a finished run of a study found."""
+    drawn = order.draw
+    return trial(run, design.measure, seed=drawn.seed, fold=drawn.fold, folds=drawn.folds)
+
+
+def on_this_machine(place: Workspace, ordered: Sequence[Order], *, jobs: int = 1) -> Iterator[Ended]:
     """Train what is not trained yet, and say of each order how it ended, as they end.
 
     A run that was stopped is gone on with. One that diverges, or whose process dies, is told; the others go on.
@@ -89,20 +136,41 @@ def trainings(place: Workspace, ordered: Sequence[Order], *, jobs: int = 1) -> I
         ordered: sound ones.
         jobs: how many at a time; they share the cores.
     """
+    # A pool for each place: where a process dies, its pool is lost with all that was handed to it, which is one order.
+    with _pools(jobs) as (pools, renew):
+        waiting = iter(ordered)
+        free, running = list(range(jobs)), dict[Future[Outcome], tuple[Order, int]]()
+        while True:
+            for number, order in zip(free, waiting, strict=False):
+                running[pools[number].submit(finish, Workspace(place.locations), order)] = order, number
+            if not running:
+                return
+            done, _ = wait(running, return_when=FIRST_COMPLETED)
+            free = []
+            for future in done:
+                order, number = running.pop(future)
+                free.append(number)
+                try:
+                    yield Ended.with_outcome(order, future.result())
+                except BrokenProcessPool:
+                    pools[number] = renew()
+                    yield Ended(order, None, "its process ended before it did")
+
+
+def threads(jobs: int) -> int:
+    """How many threads each of so many trainings at a time has on this machine."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    # Started anew and not forked: threads of torch do not survive that.
-    spawning = multiprocessing.get_context("spawn")
-    pool = ProcessPoolExecutor(jobs, spawning, _begin, (max(1, cores // jobs), jobs > 1))
+    return max(1, cores // jobs)
+
+
+def finish(place: Workspace, order: Order) -> Outcome:
+    """Train an order in this process, unless it is trained already."""
+    if _stop.is_set():  # handed over before the study was stopped
+        return None, "interrupted"
     try:
-        waiting = {pool.submit(_train, Workspace(place.locations), order): order for order in ordered}
-        for future in as_completed(waiting):
-            try:
-                path, failure = future.result()
-            except BrokenProcessPool:
-                path, failure = None, "its process ended before it did"
-            yield Ended(waiting[future], Run(path) if path else None, failure)
-    finally:
-        pool.shutdown(cancel_futures=True)
+        return finished(place, place.recipe(order.template.recipe, order.overrides), order, _stop).path, ""
+    except DlcatError as error:
+        return None, error.message
 
 
 def finished(place: Workspace, recipe: Recipe, order: Order, stop: Event | None = None) -> Run:
@@ -115,21 +183,21 @@ def finished(place: Workspace, recipe: Recipe, order: Order, stop: Event | None 
     from dlcat.train.session import Finished
     from dlcat.view import report
 
-    run = place.latest(recipe, order.folder)
+    chosen = order.template
+    run = place.latest(recipe, chosen.folder)
     if run is not None and run.finished:
         return run
     _, cost = place.trainable(recipe)
     events = place.train(
-        recipe, cost, device=order.device, folder=order.folder, command=order.command, resume=run, stop=stop
+        recipe, cost, device=chosen.device, folder=chosen.folder, command=order.command, resume=run, stop=stop
     )
     run = [event for event in events if isinstance(event, Finished)][-1].run
     run.write_text(run.report_path.name, report.render(run))
     return run
 
 
-def _begin(threads: int, several: bool) -> None:
-    """What every process of the pool does first."""
-    signal.signal(signal.SIGINT, lambda *_: _stop.set())  # Ctrl-C reaches all: the training keeps its step and ends
+def begin(threads: int, several: bool) -> None:
+    """What every process that trains does before its first training."""
     if several:  # threads that spin take the cores of the other trainings
         os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     import torch
@@ -137,10 +205,37 @@ def _begin(threads: int, several: bool) -> None:
     torch.set_num_threads(threads)
 
 
-def _train(place: Workspace, order: Order) -> tuple[Path | None, str]:
-    if _stop.is_set():  # handed over before the others were cancelled
-        return None, "interrupted"
+@contextmanager
+def _pools(jobs: int) -> Iterator[tuple[list[ProcessPoolExecutor], Callable[[], ProcessPoolExecutor]]]:
+    """So many pools of one process each, and what makes another; at the end trainings are stopped after their step."""
+    # Started anew and not forked: threads of torch do not survive that.
+    spawning = multiprocessing.get_context("spawn")
+    # Not an event: to set one waits for all who wait for it, and who was killed never answers.
+    heard, held = spawning.Pipe(duplex=False)
+
+    def pool() -> ProcessPoolExecutor:
+        return ProcessPoolExecutor(1, spawning, _begin, (heard, threads(jobs), jobs > 1))
+
+    pools = [pool() for _ in range(jobs)]
     try:
-        return finished(place, place.recipe(order.recipe, order.overrides), order, _stop).path, ""
-    except DlcatError as error:
-        return None, error.message
+        yield pools, pool
+    finally:
+        held.close()
+        for each in pools:
+            each.shutdown(cancel_futures=True)
+
+
+def _begin(heard: Connection, threads: int, several: bool) -> None:
+    """What every process of a pool does first; the other end of what is `heard` is closed as the study ends, or is killed."""
+    # Ctrl-C reaches all, a batch system may: the training keeps its step and ends.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: _stop.set())
+    Thread(target=_follow, args=(heard,), daemon=True).start()
+    begin(threads, several)
+
+
+def _follow(heard: Connection) -> None:
+    """Stop as soon as the study does."""
+    with suppress(EOFError, OSError):
+        heard.recv()
+    _stop.set()

@@ -148,7 +148,7 @@ def check(catalog: Catalog, raw: dict[str, Any]) -> list[Fault]:
 
 
 def resolve(recipe: Recipe) -> Recipe:
-    """The recipe with every option of every choice written out, so that later defaults cannot change what it means."""
+    """The one training that the recipe means, every option of every choice written out: no later default can change it."""
     chosen = recipe.model
     own = _full(models, Choice(name=recipe.model.name, options=recipe.model.options))
     return replace(
@@ -166,6 +166,7 @@ def resolve(recipe: Recipe) -> Recipe:
         optimizer=_full(optimizers, recipe.optimizer),
         schedule=_full(schedules, recipe.schedule),
         baseline=_full(baselines, recipe.baseline),
+        study=None,
     )
 
 

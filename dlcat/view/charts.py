@@ -10,7 +10,6 @@ import re
 from contextlib import contextmanager
 from html import escape
 from io import StringIO
-from statistics import fmean, stdev
 from typing import TYPE_CHECKING, Any
 from warnings import catch_warnings, simplefilter
 
@@ -27,9 +26,12 @@ CELLS_LIMIT = 20
 """Up to this many classes a confusion matrix shows its counts; above it only colours."""
 
 # matplotlib knows no CSS variables: it draws in these colours, which `_svg` then replaces.
-_INK, _MUTED, _LINE = "#010203", "#010204", "#010205"
-_FIRST, _SECOND = "#010206", "#010207"
-_VARIABLES = {_INK: "--ink", _MUTED: "--muted", _LINE: "--line", _FIRST: "--first", _SECOND: "--second"}
+INK, MUTED, LINE = "#010203", "#010204", "#010205"
+FIRST, SECOND = "#010206", "#010207"
+SERIES = tuple(f"#0102{number:02x}" for number in range(0x10, 0x18))
+"""For lines that stand for one thing each."""
+_VARIABLES = {INK: "--ink", MUTED: "--muted", LINE: "--line", FIRST: "--first", SECOND: "--second"}
+_VARIABLES |= {color: f"--series-{number}" for number, color in enumerate(SERIES)}
 _RIGHT, _WRONG = (0x25, 0x63, 0xEB), (0xC2, 0x41, 0x0C)
 _SETTINGS: dict[Any, Any] = {
     "svg.fonttype": "none",
@@ -40,18 +42,18 @@ _SETTINGS: dict[Any, Any] = {
     "font.size": 9.0,
     "axes.spines.top": False,
     "axes.spines.right": False,
-    "axes.edgecolor": _LINE,
-    "axes.labelcolor": _MUTED,
+    "axes.edgecolor": LINE,
+    "axes.labelcolor": MUTED,
     "axes.facecolor": "none",
     "figure.facecolor": "none",
-    "text.color": _INK,
-    "xtick.color": _LINE,
-    "ytick.color": _LINE,
-    "xtick.labelcolor": _MUTED,
-    "ytick.labelcolor": _MUTED,
+    "text.color": INK,
+    "xtick.color": LINE,
+    "ytick.color": LINE,
+    "xtick.labelcolor": MUTED,
+    "ytick.labelcolor": MUTED,
     "xtick.major.size": 0.0,
     "ytick.major.size": 0.0,
-    "grid.color": _LINE,
+    "grid.color": LINE,
     "grid.linewidth": 0.7,
 }
 
@@ -62,42 +64,22 @@ def curves(epochs: Sequence[Mapping[str, Any]], metric: str) -> str:
     train = [_finite(epoch["train"].get(metric)) for epoch in epochs]
     validation = [_finite((epoch["validation"] or {}).get(metric)) for epoch in epochs]
     share = metric in ("accuracy", "top5")
-    with _drawing(f"curves-{metric}") as (figure, svg):
-        axes = _line_axes(figure)
-        _line(axes, numbers, train, _SECOND, "train", dashed=True)
-        _line(axes, numbers, validation, _FIRST, "validation")
+    with drawing(f"curves-{metric}") as (figure, svg):
+        axes = line_axes(figure)
+        _line(axes, numbers, train, SECOND, "train", dashed=True)
+        _line(axes, numbers, validation, FIRST, "validation")
         _epoch_ticks(axes, numbers)
         axes.yaxis.set_major_formatter(lambda value, _: f"{value * 100:g} %" if share else f"{value:g}")
         _legend(axes)
         return svg(_curve_description(metric, numbers, train, validation))
 
 
-def spreads(rows: Sequence[tuple[str, Sequence[float]]], metric: str) -> str:
-    """A metric of some groups, as SVG: a line each, with a dot for every value and their mean and spread."""
-    share = metric in ("accuracy", "top5")
-    with _drawing("spreads", width=6.0, height=0.9 + 0.36 * len(rows)) as (figure, svg):
-        axes = figure.add_subplot()
-        axes.grid(axis="x")
-        axes.set_axisbelow(True)
-        axes.spines["left"].set_visible(False)
-        for row, (_, values) in enumerate(rows):
-            spread = stdev(values) if len(values) > 1 else 0.0
-            axes.plot(values, [row] * len(values), "o", color=_SECOND, markersize=3, alpha=0.6)
-            axes.errorbar(fmean(values), row, xerr=spread, fmt="o", color=_FIRST, markersize=5, capsize=3)
-        axes.set_yticks(range(len(rows)), [shortened(name, 40) for name, _ in rows])
-        axes.set_ylim(len(rows) - 0.5, -0.5)
-        axes.set_xlabel(metric)
-        axes.xaxis.set_major_formatter(lambda value, _: f"{value * 100:g} %" if share else f"{value:g}")
-        told = ", ".join(f"{name} {fmean(values):.4g}" for name, values in rows)
-        return svg(f"Test {metric} of {len(rows)} groups, mean and standard deviation over seeds: {told}.")
-
-
 def learning_rate(points: Sequence[Sequence[float]]) -> str:
     """The learning rate over optimizer steps, as SVG; `points` are (step, rate)."""
     steps, rates = [point[0] for point in points], [_finite(point[1]) for point in points]
-    with _drawing("learning-rate") as (figure, svg):
-        axes = _line_axes(figure)
-        _line(axes, steps, rates, _FIRST, "")
+    with drawing("learning-rate") as (figure, svg):
+        axes = line_axes(figure)
+        _line(axes, steps, rates, FIRST, "")
         axes.set_ylim(bottom=0)
         axes.xaxis.set_major_formatter(lambda value, _: units.count(value))
         axes.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
@@ -111,9 +93,9 @@ def throughput(epochs: Sequence[Mapping[str, Any]]) -> str:
     """Examples per second of training over epochs, as SVG; the scale begins at 0."""
     numbers = [epoch["epoch"] for epoch in epochs]
     speeds = [_finite(epoch["examples_per_second"]) for epoch in epochs]
-    with _drawing("throughput") as (figure, svg):
-        axes = _line_axes(figure)
-        _line(axes, numbers, speeds, _FIRST, "train")
+    with drawing("throughput") as (figure, svg):
+        axes = line_axes(figure)
+        _line(axes, numbers, speeds, FIRST, "train")
         _epoch_ticks(axes, numbers)
         axes.set_ylim(bottom=0)
         axes.yaxis.set_major_formatter(lambda value, _: units.count(value))
@@ -127,8 +109,8 @@ def norms(layers: Sequence[Mapping[str, Any]]) -> str:
     `layers` have a `layer`, and as `given` and `gives` each a `mean` and a `std`.
     """
     rows = range(len(layers))
-    with _drawing("norms", width=6.0, height=1.0 + 0.16 * len(layers)) as (figure, svg):
-        for position, (side, color) in enumerate((("given", _SECOND), ("gives", _FIRST))):
+    with drawing("norms", width=6.0, height=1.0 + 0.16 * len(layers)) as (figure, svg):
+        for position, (side, color) in enumerate((("given", SECOND), ("gives", FIRST))):
             axes = figure.add_subplot(1, 2, position + 1)
             axes.grid(axis="x")
             axes.set_axisbelow(True)
@@ -145,15 +127,15 @@ def norms(layers: Sequence[Mapping[str, Any]]) -> str:
 def range_test(rows: Sequence[Sequence[float]], steepest: float | None, tenth: float | None) -> str:
     """Losses over learning rates, as SVG; `rows` are (rate, loss of one batch, mean loss), marks are drawn where given."""
     rates, losses, means = zip(*rows, strict=True)
-    with _drawing("range-test", width=6.4, height=3.2) as (figure, svg):
-        axes = _line_axes(figure)
+    with drawing("range-test", width=6.4, height=3.2) as (figure, svg):
+        axes = line_axes(figure)
         axes.set_xscale("log")
-        axes.plot(rates, losses, "o", color=_SECOND, markersize=2, alpha=0.5)
-        axes.plot(rates, means, color=_FIRST, linewidth=1.8)
+        axes.plot(rates, losses, "o", color=SECOND, markersize=2, alpha=0.5)
+        axes.plot(rates, means, color=FIRST, linewidth=1.8)
         axes.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
         for mark, label in ((steepest, "falls fastest"), (tenth, "a tenth of the lowest")):
             if mark is not None:
-                axes.axvline(mark, color=_INK, linewidth=1, linestyle=(0, (2, 2)))
+                axes.axvline(mark, color=INK, linewidth=1, linestyle=(0, (2, 2)))
                 bottom = axes.get_xaxis_transform()  # up: from 0 to 1, whatever the losses are
                 axes.text(mark, 0.02, f"{label} ", va="bottom", ha="right", rotation=90, fontsize=7, transform=bottom)
         # Single batches may lie far above what matters.
@@ -172,11 +154,11 @@ def mixtures(layers: Sequence[Mapping[str, Any]]) -> str:
     `layers` have a name and, as `mean` and `variance`, the share of each statistic; the first layer is drawn on top.
     """
     rows = range(len(layers))
-    with _drawing("mixtures", width=6.0, height=1.3 + 0.16 * len(layers)) as (figure, svg):
+    with drawing("mixtures", width=6.0, height=1.3 + 0.16 * len(layers)) as (figure, svg):
         for position, moment in enumerate(("mean", "variance")):
             axes = figure.add_subplot(1, 2, position + 1)
             left = [0.0] * len(layers)
-            for statistic, color in zip(layers[0][moment], (_FIRST, _SECOND, _LINE), strict=False):
+            for statistic, color in zip(layers[0][moment], (FIRST, SECOND, LINE), strict=False):
                 shares = [layer[moment][statistic] for layer in layers]
                 axes.barh(rows, shares, left=left, height=0.8, color=color, label=statistic)
                 left = [start + share for start, share in zip(left, shares, strict=True)]
@@ -196,7 +178,7 @@ def confusion(counts: Sequence[Sequence[int]], classes: Sequence[str]) -> str:
     """
     number, shown = len(counts), len(counts) <= CELLS_LIMIT
     side = 2.2 + 0.34 * number if shown else 7.0
-    with _drawing("confusion", width=max(4.4, side), height=max(4.2, side - 0.3)) as (figure, svg):
+    with drawing("confusion", width=max(4.4, side), height=max(4.2, side - 0.3)) as (figure, svg):
         axes = figure.add_subplot()
         axes.imshow(_cell_colors(counts), interpolation="none", aspect="equal")
         for spine in axes.spines.values():
@@ -226,7 +208,7 @@ def only(settings: Mapping[Any, Any]) -> Iterator[None]:
 
 
 @contextmanager
-def _drawing(name: str, *, width: float = 4.4, height: float = 2.75) -> Iterator[tuple[Figure, Callable[[str], str]]]:
+def drawing(name: str, *, width: float = 4.4, height: float = 2.75) -> Iterator[tuple[Figure, Callable[[str], str]]]:
     """A figure under our settings, sizes in inches, and the function that ends it: description to SVG text."""
     from matplotlib.figure import Figure
 
@@ -260,7 +242,8 @@ def _inline(svg: str, name: str, description: str) -> str:
     return head + svg.removeprefix("<svg")
 
 
-def _line_axes(figure: Figure) -> Axes:
+def line_axes(figure: Figure) -> Axes:
+    """Axes for lines, with a grid to read heights by."""
     axes = figure.add_subplot()
     axes.spines["left"].set_visible(False)
     axes.grid(axis="y")
@@ -290,7 +273,7 @@ def _epoch_ticks(axes: Axes, numbers: Sequence[int]) -> None:
 
 def _legend(axes: Axes) -> None:
     if axes.get_legend_handles_labels()[0]:
-        axes.legend(frameon=False, labelcolor=_INK, handlelength=2.2, borderaxespad=0.2)
+        axes.legend(frameon=False, labelcolor=INK, handlelength=2.2, borderaxespad=0.2)
 
 
 def _curve_description(metric: str, numbers: Sequence[int], train: Sequence[float], validation: Sequence[float]) -> str:
@@ -339,7 +322,7 @@ def _name_cells(axes: Axes, names: Sequence[str]) -> None:
 def _write_counts(axes: Axes, counts: Sequence[Sequence[int]]) -> None:
     for true, predicted, count, share in _cells(counts):
         if count:
-            color = "#ffffff" if math.sqrt(share) > 0.6 else _INK
+            color = "#ffffff" if math.sqrt(share) > 0.6 else INK
             axes.text(predicted, true, str(count), ha="center", va="center", color=color, fontsize=8)
 
 

@@ -300,7 +300,7 @@ def beside(baseline: Mapping[str, Any] | None) -> str:
     return f"{score('accuracy', baseline['accuracy'])} by {baseline['name']}, {learned}"
 
 
-SHARES = frozenset({"accuracy", "top5", "precision", "recall", "f1"})
+SHARES = frozenset({"accuracy", "error", "top5", "precision", "recall", "f1"})
 """Metrics that are shares of one, shown as percentages."""
 
 

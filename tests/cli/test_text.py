@@ -88,7 +88,7 @@ def test_chinese_is_shown_where_it_is_asked_for(command: Command, place: Workspa
 def test_every_recipe_is_listed_with_its_question(command: Command, place: Workspace) -> None:
     said = command("recipes").out
     assert said == command("recipes", "list").out
-    for path in place.locations.recipes[0].glob("*.yaml"):
+    for path in place.locations.recipes[0].rglob("*.yaml"):
         assert path.stem in said
     assert "What does a first convolutional network see" in said
 
@@ -112,7 +112,7 @@ def test_a_recipe_is_copied_once_and_never_over_another(command: Command, place:
 
 
 def test_every_shipped_recipe_passes_its_check(command: Command, place: Workspace) -> None:
-    names = sorted(path.stem for path in place.locations.recipes[0].glob("*.yaml"))
+    names = sorted(path.stem for path in place.locations.recipes[0].rglob("*.yaml"))
     answer = command("recipes", "check", *names)
     assert answer.code == 0
     assert [line.partition(":")[0] for line in answer.out.splitlines()] == names

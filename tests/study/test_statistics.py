@@ -36,3 +36,12 @@ def test_what_seeds_have_in_common_cancels() -> None:
     assert found.mean == pytest.approx(0.01)
     assert found.low == pytest.approx(0.01)
     assert found.high == pytest.approx(0.01)
+
+
+def test_folds_widen_the_interval_by_what_they_have_in_common() -> None:
+    ones, others = [0.9, 0.8, 0.7, 0.9, 0.6], [0.8, 0.8, 0.6, 0.7, 0.6]
+    plain, corrected = difference(ones, others), difference(ones, others, overlap=1 / 4)
+    assert plain.high is not None
+    assert corrected.high is not None
+    # Nadeau & Bengio: 1/n + n_test/n_train instead of 1/n
+    assert (corrected.high - corrected.mean) / (plain.high - plain.mean) == pytest.approx((9 / 4) ** 0.5)

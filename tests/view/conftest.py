@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import sys
+from itertools import product
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -213,3 +214,45 @@ def catalog() -> list[tuple[Dataset, bool]]:
         )
         for number in range(27)
     ]
+
+
+SIZES = ["2", "8", "32"]
+NORMS = ["batch", "<group>"]
+
+
+def group(changes: dict[str, Any], value: float, **more: Any) -> dict[str, Any]:
+    """A group of two runs as a study tells it."""
+    points = [
+        {"epoch": n, "split": "validation", "mean": value, "low": value - 0.1, "high": value + 0.1} for n in (1, 2)
+    ]
+    trials = [
+        {"run": f"r{seed}", "seed": seed, "fold": None, "value": value, "report": f"/runs/a b/r{seed}/report.html"}
+        for seed in (0, 1)
+    ]
+    return {
+        "changes": changes,
+        "value": {"mean": value, "std": 0.02},
+        "difference": None,
+        "paper": None,
+        "chosen": True,
+        "seconds": {"mean": 7.0, "std": 1.0},
+        "gradient_passes": {"mean": 4.0, "std": 0.0},
+        "parameters": 1000,
+        "macs": 5000,
+        "trials": trials,
+        "failures": [],
+        "curves": {"error": points, "loss": points},
+    } | more
+
+
+def study(**changes: Any) -> dict[str, Any]:
+    """A study over a norm and a size, as its --json tells it."""
+    groups = [
+        group({"model.norm": norm, "size": size}, 0.25 + 0.1 * n)
+        for n, (norm, size) in enumerate(product(NORMS, SIZES))
+    ]
+    axes = {"model.norm": NORMS, "size": SIZES}
+    return {
+        "recipe": "a<b", "question": "Is 1 < 2?", "metric": "error", "split": "test", "axes": axes, "tuned": None,
+        "paper": "", "groups": groups,
+    } | changes  # fmt: skip

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from dlcat.view import compare
 from dlcat.view.report import render
 
 if TYPE_CHECKING:
@@ -36,6 +37,17 @@ onload = () => {{
     charts: [...page.querySelectorAll("svg.chart")].filter((chart) => chart.getBBox().width > 100).length,
     pictures: [...page.images].filter((image) => image.naturalWidth > 0).length,
     copy: page.querySelector("button.copy").hidden,
+  }});
+}};
+</script>"""
+
+STUDY_PROBE = """<!DOCTYPE html><title>probe</title><iframe width="{width}" height="900" srcdoc="{page}"></iframe><pre></pre>
+<script>
+onload = () => {{
+  const page = document.querySelector("iframe").contentDocument;
+  document.querySelector("pre").textContent = JSON.stringify({{
+    width: page.documentElement.scrollWidth,
+    charts: [...page.querySelectorAll("svg.chart")].filter((chart) => chart.getBBox().width > 100).length,
   }});
 }};
 </script>"""
@@ -71,6 +83,16 @@ def test_the_report_fits_its_window_and_its_table_sorts(fabricate: Any, tmp_path
     assert found
     expected = f'{{"width":{width},"sorted":"descending","falling":true,"charts":4,"pictures":12,"copy":false}}'
     assert found[1] == expected
+
+
+@pytest.mark.parametrize("width", [360, 1400])
+def test_the_page_of_a_study_fits_its_window(fabricate: Any, tmp_path: Path, width: int) -> None:
+    page = tmp_path / "probe.html"
+    content = compare.page(fabricate.study(), tmp_path / "study.html", recipe="dataset: digits\n", version="1")
+    page.write_text(STUDY_PROBE.format(width=width, page=escape(content)), encoding="utf-8")
+    elements, console = opened(page, tmp_path / "profile")
+    assert console == []
+    assert f'<pre>{{"width":{width},"charts":4}}</pre>' in unescape(elements)
 
 
 def test_the_console_is_heard(tmp_path: Path) -> None:
