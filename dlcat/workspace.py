@@ -230,6 +230,7 @@ class Workspace:
         Raises:
             InvalidError: there is a lock file, and it cannot be read.
         """
+        from dlcat.compiler import uncompiled
         from dlcat.fetch import lockfile
         from dlcat.train import session
 
@@ -237,7 +238,7 @@ class Workspace:
         digests = self.digests(dataset)
         train_examples, test_examples = self.inputs(recipe, "train"), self.inputs(recipe, "test")
         packed = {file: sha for each in (train_examples, test_examples) for file, sha in each.digests.items()}
-        return session.train(
+        events = session.train(
             recipe,
             dataset,
             cost,
@@ -252,6 +253,7 @@ class Workspace:
             checkpoint_seconds=checkpoint_seconds,
             stop=stop,
         )
+        return uncompiled(events)
 
     def range_test(self, recipe: Recipe, *, device: str = "auto", **rates: Any) -> Iterator[Probe]:
         """Try learning rates on the recipe's installed dataset; see `dlcat.train.rates.range_test`.
@@ -302,8 +304,8 @@ class Workspace:
             InvalidError: the dataset's examples differ in shape, it has no classes, the recipe's parts do not fit it, or
                 there are too few examples at a time to train on.
         """
+        from dlcat.compiler import without_compiler
         from dlcat.cost import cost
-        from dlcat.cost.meta import without_compiler
         from dlcat.registry import Choice
         from dlcat.tasks import task
         from dlcat.train import experiment

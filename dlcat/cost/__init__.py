@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from dlcat.compiler import without_compiler
 from dlcat.cost.memory import Autocast, evaluation_peak
-from dlcat.cost.meta import without_compiler
 from dlcat.cost.trace import Call, trace
 from dlcat.layers.convs import Chain
 from dlcat.layers.standardized import StandardizedConvolution

@@ -132,7 +132,8 @@ def initialise_he(network: nn.Module) -> None:
     chains = [module for module in network.modules() if isinstance(module, Chain)]
     without_rectifier = {step for chain in chains for step in _convolutions(chain)[:-1]}
     for module in network.modules():
-        if isinstance(module, _Convolution):
+        # On the meta device there is nothing to draw, and to find that out torch imports half a second's worth of modules.
+        if isinstance(module, _Convolution) and not module.weight.is_meta:
             gain = 1 if module in without_rectifier else 2
             nn.init.normal_(module.weight, std=sqrt(gain) / sqrt(_fan_in(module)))
             if module.bias is not None:

@@ -15,6 +15,7 @@ import torch
 from safetensors.torch import load_file, save
 
 from dlcat import run as runs
+from dlcat.compiler import without_compiler
 from dlcat.errors import InvalidError
 from dlcat.machine import keep_memory
 from dlcat.optim.schedules import schedule as schedules
@@ -249,6 +250,7 @@ def evaluate(built: Experiment, test: Batches, run: Run | None = None) -> dict[s
     return built.task.measure(outputs, targets)
 
 
+@without_compiler()
 def restore(
     recipe: Recipe, run: Run, device: str, *, best: bool = False
 ) -> tuple[Experiment, InputStatistics, dict[str, Any]]:
