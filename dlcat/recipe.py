@@ -95,6 +95,8 @@ class Train:
     """Examples that pass through the network at a time, their gradients added up; null: all of a step (of full, 1000)."""
     clip_norm: Annotated[float, Gt(0)] | None = None
     """The gradient over all weights is shortened to this length where it is longer (Pascanu et al. 2013, arXiv:1211.5063)."""
+    ema: Annotated[float, Gt(0), Lt(1)] | None = None
+    """Evaluate and keep the exponential moving average of the weights, with this decay per step; null: the weights."""
     precision: Precision = "auto"
     """Number format of the network: auto takes bf16 where the machine has units for it and is faster so, else fp32."""
     layout: Layout = "auto"
@@ -115,6 +117,8 @@ class Train:
     """Which of the folds is held out, from 0."""
     validate_every: Annotated[int, Ge(1)] = 1
     """Epochs between two looks at the validation split; the last epoch always has one."""
+    patience: Annotated[int, Ge(1)] | None = None
+    """Stop after so many epochs without a better validation accuracy (Prechelt 1998); null: train all epochs."""
     progressive_resize: ProgressiveResize | None = None
     """Train on smaller images at first (Howard 2018; Tan & Le 2021, arXiv:2104.00298); null: on full ones throughout."""
     test_time_augment: Literal["none", "flip"] = "none"
@@ -124,6 +128,19 @@ class Train:
     def holds_out(self) -> bool:
         """Whether there is to be a validation split."""
         return self.validation > 0 or self.folds is not None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Target:
+    """How good the network has to become on the validation split; the run tells what that took."""
+
+    __pydantic_config__: ClassVar[dict[str, Any]] = STRICT
+    accuracy: Annotated[float, Gt(0), Le(1)] | None = None
+    """At least so high."""
+    loss: Annotated[float, Gt(0)] | None = None
+    """At most so high; with an accuracy, both."""
+    stop: bool = False
+    """Whether the run is over once it is reached."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -178,12 +195,16 @@ class Recipe:
     """The network."""
     augment: list[Choice] = field(default_factory=list)
     """What is done to training inputs, in order."""
+    mix: list[Choice] = field(default_factory=list)
+    """How two training examples become one; for each batch one of them is drawn."""
     optimizer: Choice
     """How weights follow the gradient."""
     schedule: Choice = field(default_factory=partial(Choice, name="constant"))
     """How the learning rate moves over the run."""
     train: Train
     """How long and how."""
+    target: Target | None = None
+    """How good it is to become; null: as good as it gets."""
     baseline: Choice = field(default_factory=partial(Choice, name="auto"))
     """What learns from the same examples without a network, to be reported beside it."""
     study: Study | None = None
@@ -214,9 +235,11 @@ class Recipe:
             "task": self.task.plain(),
             "model": model,
             "augment": [choice.plain() for choice in self.augment],
+            "mix": [choice.plain() for choice in self.mix],
             "optimizer": self.optimizer.plain(),
             "schedule": self.schedule.plain(),
             "train": asdict(self.train),
+            "target": None if self.target is None else asdict(self.target),
             "baseline": self.baseline.plain(),
         }
 
@@ -424,8 +447,9 @@ def _normal(raw: dict[str, Any]) -> dict[str, Any]:
     for key in ("task", "optimizer", "schedule", "baseline"):
         if key in normal:
             normal[key] = choice(normal[key])
-    if isinstance(normal.get("augment"), list):
-        normal["augment"] = [choice(item) for item in normal["augment"]]
+    for key in ("augment", "mix"):
+        if isinstance(normal.get(key), list):
+            normal[key] = [choice(item) for item in normal[key]]
     train = normal.get("train")
     if (
         isinstance(train, dict) and train.get("folds") is not None

@@ -307,11 +307,10 @@ class Workspace:
         from dlcat.compiler import without_compiler
         from dlcat.cost import cost
         from dlcat.registry import Choice
-        from dlcat.tasks import task
         from dlcat.train import experiment
 
         shape, classes, settings = self._shape(recipe), self._classes(recipe), recipe.train
-        outputs = task.bind(recipe.task)(classes).outputs
+        outputs = experiment.build_task(recipe, classes).outputs
         batch_size = experiment.FULL_PIECE if settings.batch_size == "full" else settings.batch_size
         precision: str = settings.precision
         if precision == "auto":

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import inspect
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from torch import Tensor
@@ -29,3 +31,10 @@ class Task:
     """(outputs, targets) of a whole split, on the CPU, to its measures, ready for JSON."""
     hits: Callable[[Tensor, Tensor], Tensor]
     """(outputs, targets) of a batch to how many are right, on their device."""
+    class_weights: tuple[float, ...] | None = None
+    """What an example of each class counts in the loss that is minimised; None: all alike."""
+
+
+def counting(rule: Callable[..., Task], class_counts: Sequence[int] | None) -> Callable[..., Task]:
+    """The task as a function of the classes alone; one that goes by how many examples each has is told."""
+    return partial(rule, class_counts=class_counts) if "class_counts" in inspect.signature(rule).parameters else rule

@@ -22,12 +22,12 @@ SETTLING_BATCHES = 32
 def settle_averages(experiment: Experiment, train: Batches) -> None:
     """Where norms saw other weights than those that are evaluated, take their running averages anew.
 
-    So it is where an optimizer evaluates an average of its weights, and where it tries weights out along a line. The new
+    So it is where an average of the weights is evaluated, the recipe's or an optimizer's own, and where it tries weights out along a line. The new
     averages are the plain means over some batches in training mode (precise batch norm: Wu & Johnson 2021,
     arXiv:2105.07576).
     """
     followers: dict[Any, float] = {norm: norm.momentum for norm in experiment.model.modules() if _running(norm)}  # type: ignore[misc]
-    if not followers or not (isinstance(experiment.optimizer, TwoSided) or needs_closure(experiment.optimizer)):
+    if not followers or not _evaluates_others(experiment):
         return
     others = [
         (own, own.clone()) for norm in followers for name, own in norm.named_buffers() if name not in _running(norm)
@@ -38,7 +38,9 @@ def settle_averages(experiment: Experiment, train: Batches) -> None:
     experiment.model.train()
     always_the_same = torch.Generator().manual_seed(0)
     size = experiment.piece_size(experiment.batch_size(len(train)))
-    for number, batch in enumerate(islice(train.shuffled(size, always_the_same, lambda each: each), SETTLING_BATCHES)):
+    for number, batch in enumerate(
+        islice(train.shuffled(size, always_the_same, lambda inputs, _: inputs), SETTLING_BATCHES)
+    ):
         for norm in followers:
             norm.momentum = 1 / (number + 1)
         ((inputs, _),) = batch.pieces(size)
@@ -48,6 +50,12 @@ def settle_averages(experiment: Experiment, train: Batches) -> None:
         norm.momentum = momentum
     for own, before in others:
         own.copy_(before)
+
+
+def _evaluates_others(experiment: Experiment) -> bool:
+    """Whether the weights that are evaluated are others than those of the last forward pass in training."""
+    rule = experiment.optimizer
+    return experiment.recipe.train.ema is not None or isinstance(rule, TwoSided) or needs_closure(rule)
 
 
 def _running(norm: nn.Module) -> dict[str, torch.Tensor]:

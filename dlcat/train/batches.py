@@ -103,11 +103,16 @@ class Batches:
         """The same examples, made into numbers as that device, in the same place, takes them."""
         return replace(self, device=device)
 
+    def class_counts(self, classes: int) -> list[int]:
+        """How many examples each class has."""
+        counts: list[int] = torch.bincount(self.targets.cpu(), minlength=classes).tolist()
+        return counts
+
     def shuffled(
         self,
         batch_size: int,
         generator: torch.Generator,
-        augment: Callable[[torch.Tensor], torch.Tensor],
+        augment: Callable[[torch.Tensor, torch.Tensor], torch.Tensor],
         *,
         first: int = 0,
     ) -> Iterator[Batch]:
@@ -139,7 +144,8 @@ class Batch:
     split: Batches
     positions: torch.Tensor
     """(n,) of the examples in the split."""
-    augment: Callable[[torch.Tensor], torch.Tensor]
+    augment: Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
+    """Of inputs as they are stored and their positions in the split."""
     stored: torch.Tensor | None = None
     """Their inputs, where they were decoded for this step; None: as the split holds them."""
 
@@ -151,7 +157,7 @@ class Batch:
         number = pieces_of(len(self), size)
         stored = [None] * number if self.stored is None else self.stored.tensor_split(number)
         for positions, decoded in zip(self.positions.tensor_split(number), stored, strict=True):
-            inputs = self.augment(self.split.inputs[positions] if decoded is None else decoded)
+            inputs = self.augment(self.split.inputs[positions] if decoded is None else decoded, positions)
             yield self.split.numbers(inputs), self.split.targets[positions]
 
 

@@ -136,7 +136,8 @@ class _Timer:
         self.built = self.build(self.device)
         self.size = min(self.size, self.piece_size)
         order, noise = self.built.generators()
-        batches = self.train.on(self.device).shuffled(self.size, order, partial(self.built.augment, generator=noise))
+        augment = partial(self.built.augment, epoch=1, generator=noise)
+        batches = self.train.on(self.device).shuffled(self.size, order, augment)
         self.batch = next(batches)
         self.built.model.train()
 

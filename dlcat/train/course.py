@@ -11,7 +11,9 @@ import numpy as np
 import torch
 
 from dlcat.layers.algorithms import auto
+from dlcat.optim.closure import set_training
 from dlcat.optim.schedules import Look
+from dlcat.train.weight_average import WeightAverage
 
 if TYPE_CHECKING:
     from dlcat.train.experiment import Experiment
@@ -44,6 +46,8 @@ class Course:
     loss_sum: torch.Tensor
     """Of this epoch's examples so far, on the device."""
     hits: torch.Tensor
+    average: WeightAverage | None = None
+    """Of the weights, where the recipe asks for it."""
     epoch: int = 1
     steps: int = 0
     """Of this epoch, that are done."""
@@ -61,7 +65,15 @@ class Course:
         """Before the first step."""
         order, noise = experiment.generators()
         zero = torch.zeros((), device=experiment.device.device)
-        return cls(experiment, order, noise, order.get_state(), zero, zero.clone())
+        decay = experiment.recipe.train.ema
+        average = None if decay is None else WeightAverage(experiment.model, decay)
+        return cls(experiment, order, noise, order.get_state(), zero, zero.clone(), average)
+
+    def set_training(self, training: bool) -> None:
+        """Let the model have the weights to train, or those to evaluate and keep."""
+        set_training(self.experiment.optimizer, training)
+        if self.average is not None:
+            self.average.show(not training)
 
     def begin_epoch(self) -> None:
         """Start its clock, where it is not taken up in its middle."""
@@ -69,12 +81,14 @@ class Course:
             self.epoch_clock = Clock()
 
     def add(self, taken: Taken, examples: int) -> None:
-        """Count a step with so many examples."""
+        """Count a step with so many examples; the average of the weights follows it."""
         self.steps += 1
         self.seen += examples
         self.gradients += taken.gradients
         self.loss_sum += taken.loss_sum
         self.hits += taken.hits
+        if self.average is not None:
+            self.average.follow()
 
     def end_epoch(self) -> None:
         """Go on to the next one."""
@@ -90,6 +104,7 @@ class Course:
             "model": dict(built.model.state_dict()),
             "optimizer": built.optimizer.state_dict(),
             "scaler": built.scaler.state_dict(),
+            "average": None if self.average is None else self.average.state(),
             "looks": [asdict(look) for look in built.looks],
             "chance": _chance(built.device.device),
             "algorithms": {key: asdict(timing) for key, timing in auto.choices().items()},
@@ -111,6 +126,8 @@ class Course:
         built.model.load_state_dict(state["model"])
         built.optimizer.load_state_dict(state["optimizer"])
         built.scaler.load_state_dict(state["scaler"])
+        if self.average is not None:
+            self.average.take_up(state["average"])
         built.looks[:] = [Look(**look) for look in state["looks"]]
         auto.know({key: auto.Timing(**timing) for key, timing in state["algorithms"].items()})
         self.noise.set_state(state["noise"])

@@ -90,7 +90,7 @@ class DecodedBatches(Batches):
         self,
         batch_size: int,
         generator: torch.Generator,
-        augment: Callable[[torch.Tensor], torch.Tensor],
+        augment: Callable[[torch.Tensor, torch.Tensor], torch.Tensor],
         *,
         first: int = 0,
     ) -> Iterator[Batch]:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
 from torch import nn
 
@@ -18,17 +19,20 @@ from dlcat.layers.convs import conv
 from dlcat.layers.norms import norm
 from dlcat.layers.parts import choose as choose_parts
 from dlcat.models import model as models
-from dlcat.optim.closure import needs_closure
+from dlcat.optim.closure import TwoSided, needs_closure
 from dlcat.optim.optimizers import optimizer as optimizers
 from dlcat.optim.schedules import Look, following, watches
 from dlcat.optim.schedules import schedule as schedules
 from dlcat.recipe import PARTS
 from dlcat.registry import Choice, Family
+from dlcat.tasks import counting
 from dlcat.tasks import task as tasks
+from dlcat.train.augment import Shown, shrink, telling
 from dlcat.train.augment import augmentation as augmentations
-from dlcat.train.augment import shrink
 from dlcat.train.batches import pieces_of
 from dlcat.train.device import choose as choose_device
+from dlcat.train.mix import mix as mixes
+from dlcat.train.mix import mixing
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -41,6 +45,7 @@ if TYPE_CHECKING:
     from dlcat.schema import Fault
     from dlcat.tasks import Task
     from dlcat.train.device import Device
+    from dlcat.train.mix import Mixed
 
 FAMILIES: dict[str, Family] = {
     "task": tasks,
@@ -50,6 +55,7 @@ FAMILIES: dict[str, Family] = {
     "activation": activation,
     "algorithm": algorithm,
     "augment": augmentations,
+    "mix": mixes,
     "optimizer": optimizers,
     "schedule": schedules,
     "baseline": baselines,
@@ -73,7 +79,8 @@ class Experiment:
     scaler: torch.amp.GradScaler
     """Only fp16 underflows; for every other precision it passes everything through."""
     schedule: Callable[[float], float]
-    augmentations: tuple[Callable[[Tensor, torch.Generator], Tensor], ...]
+    augmentations: tuple[Callable[[Tensor, torch.Generator, Shown], Tensor], ...]
+    mixes: tuple[Callable[[Tensor, Tensor, np.random.Generator], Mixed], ...]
     base_rates: tuple[float, ...]
     """The optimizer's learning rate per parameter group, before the schedule."""
     looks: list[Look]
@@ -101,11 +108,16 @@ class Experiment:
         most = FULL_PIECE if chosen.batch_size == "full" else batch_size
         return min(chosen.micro_batch_size or most, batch_size)
 
-    def augment(self, images: Tensor, generator: torch.Generator) -> Tensor:
-        """The recipe's augmentations of one batch, in order."""
+    def augment(self, images: Tensor, positions: Tensor, *, epoch: int, generator: torch.Generator) -> Tensor:
+        """The recipe's augmentations of one batch, in order; positions (N,) are those in the training split."""
+        shown = Shown(positions, epoch)
         for augmentation in self.augmentations:
-            images = augmentation(images, generator)
+            images = augmentation(images, generator, shown)
         return images
+
+    def mixing(self) -> Callable[[Tensor], Mixed]:
+        """How the examples of one batch are mixed, drawn anew with each call."""
+        return mixing(self.mixes)
 
     def outputs(self, inputs: Tensor) -> Tensor:
         """What the model, in evaluation mode, says of a batch: (N, outputs) float32 on the CPU.
@@ -163,6 +175,7 @@ def resolve(recipe: Recipe) -> Recipe:
             algorithm=_full(algorithm, chosen.algorithm),
         ),
         augment=[_full(augmentations, choice) for choice in recipe.augment],
+        mix=[_full(mixes, choice) for choice in recipe.mix],
         optimizer=_full(optimizers, recipe.optimizer),
         schedule=_full(schedules, recipe.schedule),
         baseline=_full(baselines, recipe.baseline),
@@ -170,7 +183,14 @@ def resolve(recipe: Recipe) -> Recipe:
     )
 
 
-def build(recipe: Recipe, *, input_shape: tuple[int, ...], classes: Sequence[str], device: Device) -> Experiment:
+def build(
+    recipe: Recipe,
+    *,
+    input_shape: tuple[int, ...],
+    classes: Sequence[str],
+    device: Device,
+    class_counts: Sequence[int] | None = None,
+) -> Experiment:
     """The experiment that a checked recipe describes.
 
     Args:
@@ -178,11 +198,12 @@ def build(recipe: Recipe, *, input_shape: tuple[int, ...], classes: Sequence[str
         input_shape: (C, H, W) of one example.
         classes: class names in label order.
         device: where it runs.
+        class_counts: training examples of each class; None where it is not going to be trained.
 
     Raises:
         InvalidError: the parts do not fit each other, such as groups that do not divide the channels.
     """
-    task = tasks.bind(recipe.task)(classes)
+    task = build_task(recipe, classes, class_counts)
     model = device.place_model(build_model(recipe, input_shape, task.outputs))
     built = _fitting(recipe, ("optimizer",), partial(optimizers.bind(recipe.optimizer), model))
     if needs_closure(built) and device.precision != "fp32":
@@ -195,6 +216,10 @@ def build(recipe: Recipe, *, input_shape: tuple[int, ...], classes: Sequence[str
             f"{recipe.at(('train', 'clip_norm'))}: {recipe.optimizer.name} takes its own length along the gradient; "
             "expected null"
         )
+    if isinstance(built, TwoSided) and recipe.train.ema is not None:
+        raise InvalidError(
+            f"{recipe.at(('train', 'ema'))}: {recipe.optimizer.name} evaluates an average of its own; expected null"
+        )
     looks: list[Look] = []
     return Experiment(
         recipe,
@@ -205,9 +230,20 @@ def build(recipe: Recipe, *, input_shape: tuple[int, ...], classes: Sequence[str
         torch.amp.GradScaler(device.device.type, enabled=device.precision == "fp16"),
         following(schedules.bind(recipe.schedule), looks),
         tuple(_augmentation(choice) for choice in recipe.augment),
+        tuple(mixes.bind(choice) for choice in recipe.mix),
         tuple(group["lr"] for group in built.param_groups),
         looks,
     )
+
+
+def build_task(recipe: Recipe, classes: Sequence[str], class_counts: Sequence[int] | None = None) -> Task:
+    """The recipe's task for classes of which so many examples are trained on.
+
+    Raises:
+        InvalidError: its options do not fit the classes.
+    """
+    built: Task = _fitting(recipe, ("task",), partial(counting(tasks.bind(recipe.task), class_counts), classes))
+    return built
 
 
 def device_for(recipe: Recipe, device: str) -> Device:
@@ -249,6 +285,7 @@ def build_model(recipe: Recipe, input_shape: tuple[int, ...], outputs: int) -> n
     faults = [f"{recipe.at(where)}: {text}" for where, text in contradictions(recipe)]
     if faults:
         raise InvalidError("\n".join(faults))
+    _require_changeable(recipe, input_shape)
     chosen = recipe.model
     torch.manual_seed(recipe.train.seed)
     parts = choose_parts(
@@ -284,16 +321,33 @@ def contradictions(recipe: Recipe) -> Iterator[Fault]:
     if settings.fold >= (settings.folds or 1):
         limit = "0, because there are no folds" if settings.folds is None else f"a number below {settings.folds}"
         yield ("train", "fold"), f"expected {limit}, found {settings.fold}"
-    if not settings.holds_out and watches(schedules[recipe.schedule.name]):
+    if recipe.mix and _smallest_piece(settings) == 1:
+        yield ("train", key), "mix makes one example out of two; expected at least 2 at a time, found 1"
+    if not settings.holds_out:
+        for rule in going_by_validation(recipe):
+            yield ("train", "validation"), f"{rule} goes by the validation split; expected a share above 0, found 0"
+    if settings.patience is not None and settings.patience >= settings.epochs:
         yield (
-            ("train", "validation"),
-            f"schedule {recipe.schedule.name} goes by the validation split; expected a share above 0, found 0",
+            ("train", "patience"),
+            f"cannot be lost in {settings.epochs} epochs; expected at most {settings.epochs - 1}, found {settings.patience}",
         )
+    if recipe.target is not None and recipe.target.accuracy is None and recipe.target.loss is None:
+        yield ("target",), "expected an accuracy or a loss to reach, found neither"
     if recipe.train.test_time_augment == "flip" and not any(choice.name == "flip" for choice in recipe.augment):
         yield (
             ("train", "test_time_augment"),
             "flip evaluates on mirror images, which training never shows; expected flip in augment",
         )
+
+
+def going_by_validation(recipe: Recipe) -> list[str]:
+    """What of the recipe means nothing without looks at a validation split, in words."""
+    rules = {
+        f"schedule {recipe.schedule.name}": watches(schedules[recipe.schedule.name]),
+        "patience": recipe.train.patience is not None,
+        "target": recipe.target is not None,
+    }
+    return [rule for rule, applies in rules.items() if applies]
 
 
 def _smallest_piece(settings: Train) -> int | None:
@@ -315,8 +369,9 @@ def _choices(raw: dict[str, Any]) -> Iterator[tuple[Where, Family, Choice]]:
     ]
     if isinstance(model, dict):
         places += [(("model", part), FAMILIES[part], model.get(part)) for part in PARTS]
-    if isinstance(raw.get("augment"), list):
-        places += [(("augment", number), augmentations, item) for number, item in enumerate(raw["augment"])]
+    for key in ("augment", "mix"):
+        if isinstance(raw.get(key), list):
+            places += [((key, number), FAMILIES[key], item) for number, item in enumerate(raw[key])]
     for where, family, item in places:
         if isinstance(item, dict) and isinstance(item.get("name"), str):
             yield where, family, Choice(name=item["name"], options=item.get("options", {}))
@@ -332,8 +387,48 @@ def _plain(value: Any) -> Any:
     return [_plain(item) for item in value] if isinstance(value, tuple | list) else value
 
 
-def _augmentation(choice: Choice) -> Callable[[Tensor, torch.Generator], Tensor]:
-    return augmentations.bind(choice)
+def _augmentation(choice: Choice) -> Callable[[Tensor, torch.Generator, Shown], Tensor]:
+    return telling(augmentations.bind(choice))
+
+
+def _require_changeable(recipe: Recipe, input_shape: tuple[int, ...]) -> None:
+    """Stop where an augmentation or a mix cannot be applied to such inputs.
+
+    Raises:
+        InvalidError: they are too small for it, or no images.
+    """
+    with torch.device("cpu"):
+        stored = torch.zeros(2, *input_shape, dtype=torch.uint8)
+        for number, choice in enumerate(recipe.augment):
+            change = partial(_augmentation(choice), stored, torch.Generator(), Shown(torch.arange(2), 1))
+            _fitting(recipe, ("augment", number), partial(_require_same_shape, choice.name, stored, change))
+        for number, choice in enumerate(recipe.mix):
+            _fitting(
+                recipe,
+                ("mix", number),
+                partial(_require_same_shape, choice.name, stored, partial(_tried, choice, stored)),
+            )
+
+
+def _tried(choice: Choice, stored: Tensor) -> Tensor:
+    """Inputs mixed with themselves."""
+    mixed: Mixed = mixes.bind(choice)(stored.float(), stored.float(), np.random.default_rng(0))
+    return mixed.inputs
+
+
+def _require_same_shape(name: str, stored: Tensor, change: Callable[[], Tensor]) -> None:
+    """Stop where what changes images is given something else.
+
+    Raises:
+        ValueError: the inputs are no images, or what it says of images that it cannot change.
+    """
+    try:
+        if change().shape == stored.shape:
+            return
+    except (RuntimeError, IndexError, ValueError):
+        if stored.dim() == 4:
+            raise
+    raise ValueError(f"{name} takes images, C x H x W, found {' x '.join(map(str, stored.shape[1:]))}")
 
 
 def _require_resizable(recipe: Recipe, model: nn.Module, input_shape: tuple[int, ...]) -> None:

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from dlcat.optim.closure import set_training
 from dlcat.optim.schedules import Look
 from dlcat.train.averages import settle_averages
 from dlcat.train.batches import Batches, steps_per_epoch
@@ -75,9 +74,8 @@ def fit(
         DiskError: a checkpoint cannot be written.
     """
     experiment = course.experiment
-    settings, optimizer = experiment.recipe.train, experiment.optimizer
+    settings = experiment.recipe.train
     step = stepper(experiment, course.noise)
-    augment = partial(experiment.augment, generator=course.noise)
     batch_size = experiment.batch_size(len(train))
     steps = steps_per_epoch(len(train), batch_size)
 
@@ -87,9 +85,10 @@ def fit(
 
     while course.epoch <= settings.epochs:
         experiment.model.train()
-        set_training(optimizer, True)
+        course.set_training(True)
         course.begin_epoch()
         rate = experiment.set_rate(progress())
+        augment = partial(experiment.augment, epoch=course.epoch, generator=course.noise)
         for batch in train.shuffled(batch_size, course.order, augment, first=course.steps):
             share = progress()
             rate = experiment.set_rate(share)
@@ -100,7 +99,7 @@ def fit(
             course.add(taken, len(batch))
             if checkpoints is not None and is_time:
                 checkpoints.keep((course.epoch - 1) * steps + course.steps, course.state())
-        set_training(optimizer, False)
+        course.set_training(False)
         settle_averages(experiment, train)
         seconds = course.epoch_clock.seconds
         looked = None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, replace
 from functools import partial
+from itertools import count
 from typing import TYPE_CHECKING
 
 from dlcat.errors import InvalidError
@@ -71,12 +72,19 @@ def ready(recipe: Recipe, examples: Examples | EncodedExamples, device: str = "a
         InvalidError: the recipe's parts do not fit each other or the examples, or there is no rate to look for.
     """
     chosen = device_for(recipe, device)
-    built = build(recipe, input_shape=input_shape(examples, recipe.inputs), classes=examples.classes, device=chosen)
-    _require_following(built)
     untested = examples
     if not isinstance(examples, EncodedExamples):  # which are read when they are asked for
         untested = replace(examples, inputs=examples.inputs[:1], targets=examples.targets[:1])
-    return built, split(recipe, examples, untested, chosen).train
+    train = split(recipe, examples, untested, chosen).train
+    built = build(
+        recipe,
+        input_shape=input_shape(examples, recipe.inputs),
+        classes=examples.classes,
+        device=chosen,
+        class_counts=train.class_counts(len(examples.classes)),
+    )
+    _require_following(built)
+    return built, train
 
 
 def range_test(
@@ -141,9 +149,9 @@ def _require_following(experiment: Experiment) -> None:
 
 def _endless(course: Course, train: Batches, steps: int) -> Iterator[Batch]:
     """So many batches, epoch after epoch."""
-    augment = partial(course.experiment.augment, generator=course.noise)
     batch_size, left = course.experiment.batch_size(len(train)), steps
-    while left:
+    for epoch in count(1):
+        augment = partial(course.experiment.augment, epoch=epoch, generator=course.noise)
         for batch in train.shuffled(batch_size, course.order, augment):
             yield batch
             left -= 1

@@ -18,10 +18,8 @@ from dlcat import run as runs
 from dlcat.compiler import without_compiler
 from dlcat.errors import InvalidError
 from dlcat.machine import keep_memory
-from dlcat.optim.schedules import schedule as schedules
-from dlcat.optim.schedules import watches
 from dlcat.train import device as devices
-from dlcat.train import environment, experiment, memory
+from dlcat.train import environment, experiment, memory, stopping
 from dlcat.train.batches import Batches, InputStatistics, steps_per_epoch
 from dlcat.train.beside import beside, require_takes
 from dlcat.train.calibration import calibrate
@@ -134,12 +132,14 @@ def train(
     require_takes(recipe, train_examples)
     splits = split(recipe, train_examples, test_examples, experiment.device_for(recipe, device))
     shape = input_shape(train_examples, recipe.inputs)
-    build = partial(experiment.build, recipe, input_shape=shape, classes=train_examples.classes)
-    chosen = calibrate(recipe, splits.train, lambda tried: build(device=tried))
+    classes = train_examples.classes
+    class_counts = splits.train.class_counts(len(classes))
+    build = partial(experiment.build, input_shape=shape, classes=classes, class_counts=class_counts)
+    chosen = calibrate(recipe, splits.train, lambda tried: build(recipe, device=tried))
     if resume is not None:  # what it found is written in its recipe by now; why, is in its environment
         chosen = replace(chosen, reasons=resume.environment().get("reasons") or chosen.reasons)
     recipe, splits = recipe.settled(chosen.found), splits.on(chosen)
-    built = experiment.build(recipe, input_shape=shape, classes=train_examples.classes, device=chosen)
+    built = build(recipe, device=chosen)
     environs = environment.describe(chosen, digests, lock) | {"found": _found(asked, chosen)}
     counts = (len(splits.train), len(splits.validation or ()), len(splits.test))
     run = resume or runs.create(folder, recipe.name, recipe.train.seed, datetime.now())
@@ -160,10 +160,12 @@ def train(
         epochs = _epochs(run)
         for epoch in fit(course, splits.train, splits.validation, checkpoints):
             run.log(epoch.plain())
-            if _is_best(epoch, epochs):
-                _write_weights(run.best_weights_path, built)
             epochs.append(epoch)
+            if stopping.best(epochs) is epoch:
+                _write_weights(run.best_weights_path, built)
             yield epoch
+            if stopping.stop_reason(recipe, epochs):
+                break
         seconds, joules, peak_bytes = course.run_clock.seconds, meter.joules, memory.peaks(chosen.device)
         _write_weights(run.weights_path, built)
         measured = evaluate(built, splits.test, run)
@@ -179,7 +181,15 @@ def train(
             "compiled": chosen.compiled,
             "reasons": chosen.reasons,
             "test_time_augment": recipe.train.test_time_augment,
+            "ema": recipe.train.ema,
+            "class_weights": built.task.class_weights,
             "epochs": len(epochs),
+            "best": _best(epochs),
+            "stopped": stopping.stop_reason(recipe, epochs),
+            "target": recipe.target
+            and stopping.way_to_target(
+                recipe.target, epochs, cost=cost, examples=counts[0], batch_size=built.batch_size(counts[0])
+            ),
             "seconds": round(seconds, 3),
             "gradient_passes": round(epochs[-1].gradient_passes, 3),
             "examples_per_second": round(median(epoch.examples_per_second for epoch in epochs), 1),
@@ -192,7 +202,7 @@ def train(
             "classes": list(train_examples.classes),
             "inputs": {"train": splits.train.held, "test": splits.test.held},
             "split": dict(zip(("train", "validation", "test", "how"), (*counts, splits.how), strict=True)),
-            "learning_rates": _rates(built, steps_per_epoch(len(splits.train), built.batch_size(len(splits.train)))),
+            "learning_rates": _rates(built, steps_per_epoch(counts[0], built.batch_size(counts[0])), len(epochs)),
             **findings(built, splits.test),
             "baseline": beside(recipe, train_examples, test_examples),
             "metrics": {
@@ -227,10 +237,10 @@ def split(
             f"{recipe.at(('train', 'batch_size'))}: expected at most {len(chosen)}, the examples left to train on, "
             f"found {settings.batch_size}"
         )
-    if settings.validation and not len(held) and watches(schedules[recipe.schedule.name]):
+    if settings.validation and not len(held) and (rules := experiment.going_by_validation(recipe)):
         raise InvalidError(
             f"{recipe.at(('train', 'validation'))}: {settings.validation:g} of {len(train_examples)} examples is none, and "
-            f"schedule {recipe.schedule.name} goes by the validation split"
+            f"{rules[0]} goes by the validation split"
         )
     measured = measure(train_examples, chosen, recipe.inputs)
     return Splits(
@@ -328,10 +338,12 @@ def _epochs(run: Run) -> list[Epoch]:
         raise InvalidError(f"{run.path / 'metrics.jsonl'}: not as this version of dlcat writes it: {error}") from error
 
 
-def _is_best(epoch: Epoch, earlier: list[Epoch]) -> bool:
-    """Whether no epoch before it had as high an accuracy on the validation split."""
-    others = [each.validation.accuracy for each in earlier if each.validation]
-    return epoch.validation is not None and epoch.validation.accuracy > max(others, default=-1.0)
+def _best(epochs: list[Epoch]) -> dict[str, Any] | None:
+    """The epoch whose weights `best.safetensors` has."""
+    leader = stopping.best(epochs)
+    if leader is None or leader.validation is None:
+        return None
+    return {"epoch": leader.epoch, "accuracy": leader.validation.accuracy}
 
 
 def _write_weights(path: Path, built: Experiment) -> None:
@@ -357,10 +369,10 @@ def _weights(built: Experiment) -> dict[str, torch.Tensor]:
     return {name: tensor.detach().cpu().contiguous() for name, tensor in built.model.state_dict().items()}
 
 
-def _rates(built: Experiment, steps: int) -> list[list[float]]:
-    """The learning rate over the run, as [step, rate] points."""
-    total = steps * built.recipe.train.epochs
-    chosen = sorted({round(point * (total - 1) / max(1, RATE_POINTS - 1)) for point in range(RATE_POINTS)})
+def _rates(built: Experiment, steps: int, epochs: int) -> list[list[float]]:
+    """The learning rate over the epochs that were trained, of so many steps, as [step, rate] points."""
+    total, last = steps * built.recipe.train.epochs, steps * epochs - 1
+    chosen = sorted({round(point * last / max(1, RATE_POINTS - 1)) for point in range(RATE_POINTS)})
     return [[step, built.base_rate * built.schedule(step / total)] for step in chosen]
 
 

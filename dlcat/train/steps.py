@@ -108,11 +108,13 @@ def _losses(
     experiment: Experiment, forward: Forward, batch: Batch, progress: float
 ) -> Iterator[tuple[Tensor, Tensor, int]]:
     """Mean loss, hits and count of every piece of the batch, each made when it is asked for."""
+    mix = experiment.mixing()
     for inputs, targets in batch.pieces(experiment.piece_size(len(batch))):
+        mixed = mix(inputs)
         with experiment.device.autocast():
-            outputs = forward(experiment.resize(inputs, progress))
-            loss = experiment.task.loss(outputs, targets)
-        yield loss, experiment.task.hits(outputs.detach(), targets), len(targets)
+            outputs = forward(experiment.resize(mixed.inputs, progress))
+            loss = mixed.loss(experiment.task, outputs, targets)
+        yield loss, mixed.hits(experiment.task, outputs.detach(), targets), len(targets)
 
 
 def _rewinder(noise: torch.Generator, device: torch.device) -> Callable[[], None]:

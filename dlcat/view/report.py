@@ -14,7 +14,7 @@ from zipfile import BadZipFile
 from dlcat import units
 from dlcat.errors import InvalidError
 from dlcat.view import charts
-from dlcat.view.tables import SHARES, beside, evaluation, score
+from dlcat.view.tables import SHARES, beside, ending, evaluation, score
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -171,7 +171,9 @@ def _facts(outcome: Mapping[str, Any], epochs: Sequence[Mapping[str, Any]]) -> I
     reasons, cost = outcome.get("reasons") or {}, outcome.get("macs")
     yield _fact("dataset", (outcome.get("dataset") or {}).get("title"))
     yield _fact("finished", _moment(outcome.get("finished")))
-    yield from (_fact(label, text) for label, text in evaluation(outcome))
+    yield from (_fact(label, text) for label, text in (*evaluation(outcome), *ending(outcome)))
+    if outcome.get("class_weights"):
+        yield _fact("class weights", f"{min(outcome['class_weights']):.3g} to {max(outcome['class_weights']):.3g}")
     yield _fact("training time", units.duration(outcome.get("seconds")), _length(outcome))
     yield from _beside_steps(outcome, epochs)
     yield _fact("speed", f"{units.count(outcome.get('examples_per_second'))} examples/s", _arithmetic(outcome))

@@ -235,6 +235,7 @@ def result(outcome: Mapping[str, Any], report: Path, console: Console | None = N
             *((f"test {name}", value) for name, value in scores(test)),
             *((f"validation {name}", value) for name, value in scores(validation)),
             *evaluation(outcome),
+            *ending(outcome),
             ("without a network", beside(outcome.get("baseline"))),
             ("time", f"{units.duration(outcome['seconds'])}, {units.count(outcome['examples_per_second'])} examples/s"),
             ("on", f"{outcome['device']}, {outcome['precision']}, {outcome['layout']}"),
@@ -286,10 +287,39 @@ def curves(run: Run) -> str:
 
 
 def evaluation(outcome: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """How the network was evaluated, where not on each example once: as (label, text)."""
-    if outcome.get("test_time_augment", "none") == "none":
-        return []
-    return [("evaluated on", "each image and its mirror image, outputs averaged")]
+    """How the network was evaluated, where not as it was trained, on each example once: as (label, text)."""
+    facts = []
+    if outcome.get("ema") is not None:
+        facts.append(("weights", f"their exponential moving average, decay {outcome['ema']:g}"))
+    if outcome.get("test_time_augment", "none") != "none":
+        facts.append(("evaluated on", "each image and its mirror image, outputs averaged"))
+    return facts
+
+
+def ending(outcome: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Where the training stopped early, and what its target took: as (label, text)."""
+    facts = []
+    if outcome.get("stopped"):
+        leader = outcome["best"]
+        facts.append(("stopped", f"after epoch {outcome['epochs']}: {outcome['stopped']}"))
+        facts.append(("best epoch", f"{leader['epoch']}, validation accuracy {units.percent(leader['accuracy'], 2)}"))
+    if outcome.get("target"):
+        facts.append(("target", _target(outcome["target"])))
+    return facts
+
+
+def _target(told: Mapping[str, Any]) -> str:
+    wanted = {"accuracy": "at least", "loss": "at most"}
+    asked = " and ".join(
+        f"{name} {bound} {score(name, told[name])}" for name, bound in wanted.items() if told[name] is not None
+    )
+    if not told["reached"]:
+        return f"{told['split']} {asked}: not reached"
+    return (
+        f"{told['split']} {asked}: reached in epoch {told['epoch']}, {units.duration(told['seconds'])} of training, "
+        f"{units.count(told['steps'])} steps, {units.count(told['examples'])} examples, "
+        f"{units.magnitude(told['flops'])}FLOP"
+    )
 
 
 def beside(baseline: Mapping[str, Any] | None) -> str:

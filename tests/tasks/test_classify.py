@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from sklearn import metrics
+from sklearn.utils.class_weight import compute_class_weight
 from torch import Tensor
 
-from dlcat.tasks import Task, task
+from dlcat.registry import Choice
+from dlcat.tasks import Task, counting, task
 
 
-def _task(classes: int, **options: float) -> Task:
+def _task(classes: int, **options: Any) -> Task:
     made: Task = task["classify"]([f"class {index}" for index in range(classes)], **options)
     return made
 
@@ -85,3 +89,52 @@ def test_smoothing_moves_probability_to_all_classes(smoothing: float) -> None:
 def test_the_loss_is_taken_in_float32() -> None:
     logits, targets = _answers(10)
     assert _task(10).loss(logits.bfloat16(), targets).dtype == torch.float32
+
+
+def _balanced(targets: list[int], classes: int) -> Task:
+    rule = task.bind(Choice(name="classify", options={"class_weights": "balanced"}))
+    counts = np.bincount(targets, minlength=classes).tolist()
+    return counting(rule, counts)([str(number) for number in range(classes)])
+
+
+def test_balanced_weights_are_those_of_scikit_learn_and_one_on_average() -> None:
+    targets = [0] * 50 + [1] * 30 + [2] * 5
+    weights = _balanced(targets, 3).class_weights
+    assert weights == pytest.approx(compute_class_weight("balanced", classes=np.arange(3), y=targets))
+    assert np.mean(np.array(weights)[targets]) == pytest.approx(1)
+
+
+def test_a_class_without_examples_takes_no_weight_from_the_others() -> None:
+    weights = _balanced([0, 0, 2], 3).class_weights
+    assert weights == pytest.approx((0.75, 0, 1.5))
+
+
+@pytest.mark.parametrize("smoothing", [0.0, 0.1])
+def test_weighted_examples_count_so_often_and_pieces_add_up(smoothing: float) -> None:
+    logits, targets = _answers(3)
+    weights = (0.5, 0.0, 3.0)
+    made = _task(3, class_weights=weights, label_smoothing=smoothing)
+    each = torch.stack(
+        [
+            _task(3, label_smoothing=smoothing).loss(*pair)
+            for pair in zip(logits[:, None], targets[:, None], strict=True)
+        ]
+    )
+    expected = (torch.tensor(weights)[targets] * each).mean()
+    torch.testing.assert_close(made.loss(logits, targets), expected)
+    pieces = [made.loss(logits[part], targets[part]) * 50 / 200 for part in torch.arange(200).split(50)]
+    torch.testing.assert_close(torch.stack(pieces).sum(), expected)
+
+
+def test_what_is_measured_is_not_weighted() -> None:
+    answers = _answers(3)
+    assert _task(3, class_weights=(9.0, 1.0, 0.1)).measure(*answers) == _task(3).measure(*answers)
+
+
+def test_there_is_a_weight_for_each_class() -> None:
+    with pytest.raises(ValueError, match="expected 10 class_weights, one for each class, found 2"):
+        _task(10, class_weights=(1.0, 2.0))
+
+
+def test_where_nothing_is_trained_balanced_weights_are_not_needed() -> None:
+    assert _task(4, class_weights="balanced").class_weights is None

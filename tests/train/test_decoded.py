@@ -78,7 +78,7 @@ def _split(gallery: Workspace, inputs: Inputs = INPUTS) -> DecodedBatches:
 
 def _epoch(split: DecodedBatches, first: int = 0, seed: int = 0) -> list[tuple[torch.Tensor, torch.Tensor]]:
     generator = torch.Generator().manual_seed(seed)
-    return [(b.stored, b.positions) for b in split.shuffled(6, generator, lambda images: images, first=first)]  # type: ignore[misc]
+    return [(b.stored, b.positions) for b in split.shuffled(6, generator, lambda images, _: images, first=first)]  # type: ignore[misc]
 
 
 def test_every_batch_follows_from_seed_and_step_whatever_came_before_and_whoever_decodes(gallery: Workspace) -> None:
@@ -116,7 +116,7 @@ def test_an_epoch_is_drawn_anew_with_other_crops(gallery: Workspace) -> None:
     epochs = []
     for _ in range(2):
         shown = {}
-        for batch in split.shuffled(20, generator, lambda images: images):
+        for batch in split.shuffled(20, generator, lambda images, _: images):
             assert batch.stored is not None
             shown |= dict(zip(batch.positions.tolist(), batch.stored, strict=True))
         epochs.append(shown)

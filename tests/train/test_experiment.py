@@ -41,12 +41,13 @@ def test_every_name_that_a_recipe_may_hold_is_looked_up(place: Workspace) -> Non
         "task": wrong,
         "model": {**wrong, **dict.fromkeys(PARTS, wrong)},
         "augment": [wrong],
+        "mix": [wrong],
         "optimizer": wrong,
         "schedule": wrong,
         "baseline": wrong,
     }
     places = [where for where, _ in experiment.check(place.catalog, raw)]
-    choices = [("task",), ("model",), ("optimizer",), ("schedule",), ("augment", 0), ("baseline",)]
+    choices = [("task",), ("model",), ("optimizer",), ("schedule",), ("augment", 0), ("mix", 0), ("baseline",)]
     choices += [("model", part) for part in PARTS]
     assert sorted(map(str, places)) == sorted(map(str, [("dataset",), *[(*where, "name") for where in choices]]))
     assert len(choices) == len(FAMILIES)
@@ -116,11 +117,33 @@ def test_the_sources_of_randomness_are_apart_and_repeatable(build: Callable[...,
 
 def test_augmentations_apply_in_their_order(build: Callable[..., Experiment]) -> None:
     images = torch.arange(128, dtype=torch.uint8).view(2, 1, 8, 8)
-    assert build("augment=[]").augment(images, torch.Generator()) is images
-    built = build("augment=[{name: flip, probability: 1.0}, {name: flip, probability: 1.0}]")
-    assert built.augment(images, torch.Generator()).equal(images)
-    once = build("augment=[{name: flip, probability: 1.0}]").augment(images, torch.Generator())
-    assert once.equal(images.flip(3))
+
+    def augmented(recipe: str) -> torch.Tensor:
+        return build(recipe).augment(images, torch.arange(2), epoch=1, generator=torch.Generator())
+
+    assert augmented("augment=[]") is images
+    assert augmented("augment=[{name: flip, probability: 1.0}, {name: flip, probability: 1.0}]").equal(images)
+    assert augmented("augment=[{name: flip, probability: 1.0}]").equal(images.flip(3))
+
+
+@pytest.mark.parametrize("shape", [(20,), (3, 20)])
+@pytest.mark.parametrize("key", ["augment=[flip]", "augment=[crop]", "mix=[cutmix]"])
+def test_what_changes_images_is_refused_for_other_inputs(place: Workspace, shape: tuple[int, ...], key: str) -> None:
+    recipe = place.recipe("digits_quickstart", ("augment=[]", key))
+    with pytest.raises(InvalidError, match=rf"{key.partition('=')[0]}\[0\]: .* takes images, C x H x W, found"):
+        experiment.build_model(recipe, shape, 10)
+
+
+def test_a_crop_that_the_images_are_too_small_for_is_refused_before_the_first_step(
+    build: Callable[..., Experiment],
+) -> None:
+    with pytest.raises(InvalidError, match=r"augment\[0\]: reflect cannot fill a padding of 8 from images of 8 x 8"):
+        build("augment=[{name: crop, padding: 8, mode: reflect}]")
+
+
+def test_one_example_at_a_time_cannot_be_mixed(build: Callable[..., Experiment]) -> None:
+    with pytest.raises(InvalidError, match=r"micro_batch_size: mix makes one example out of two"):
+        build("mix=[mixup]", "model.norm=none", "train.batch_size=4", "train.micro_batch_size=1")
 
 
 def test_images_are_small_until_the_share_of_the_run_that_the_recipe_says(build: Callable[..., Experiment]) -> None:

@@ -46,7 +46,7 @@ def test_mapped_inputs_give_the_bits_of_copied_ones(examples: Examples, position
 
 def _epoch(split: Batches) -> list[tuple[torch.Tensor, torch.Tensor]]:
     generator = torch.Generator().manual_seed(4)
-    return [piece for each in split.shuffled(8, generator, lambda images: images) for piece in each.pieces(3)]
+    return [piece for each in split.shuffled(8, generator, lambda images, _: images) for piece in each.pieces(3)]
 
 
 def test_what_is_read_can_be_changed_in_place_and_the_file_stays(examples: Examples) -> None:

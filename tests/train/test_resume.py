@@ -20,6 +20,7 @@ from dlcat.errors import InvalidError, StoppedError, UsageError
 from dlcat.layers.norms import norm
 from dlcat.optim.optimizers import optimizer
 from dlcat.run import Run, training
+from dlcat.train.mix import mix
 from dlcat.train.session import Finished, Started
 from dlcat.workspace import Workspace
 
@@ -88,10 +89,28 @@ RECIPES: dict[str, tuple[str, ...]] = {
         "train.progressive_resize={size: 6, until: 0.6}",
     ),
     "a fold of some of the examples": ("train.examples=700", "train.folds=3", "train.fold=1", "train.batch_size=64"),
+    "all that augments": (
+        "augment=[{name: flip, alternate: true}, crop, cutout, {name: erasing, probability: 0.7}, rand_augment]",
+        "train.micro_batch_size=50",
+    ),
+    "a moving average of the weights": (
+        "train.ema=0.9",
+        "model={name: convnet, widths: [8, 16], dropout: 0.3, norm: batch}",
+    ),
+    "patience that is lost": (
+        "optimizer={name: sgd, lr: 1.0e-9}",
+        "schedule=constant",
+        "train.patience=1",
+        "train.epochs=5",
+        "model.norm=none",
+    ),
+    "weights of classes": ("task={name: classify, class_weights: balanced}", "train.micro_batch_size=50"),
+    "one of two mixes": ("mix=[{name: mixup, probability: 0.5}, cutmix]", "train.micro_batch_size=50"),
     "a schedule that watches": ("schedule=plateau", "train.epochs=4"),
     "a full batch": ("train.batch_size=full", "optimizer=conjugate_gradient", "schedule=constant", "train.epochs=6"),
     **{f"optimizer {name}": (f"optimizer={_with_rate(name)}",) for name in optimizer},
     **{f"norm {name}": (f"model.norm={GROUPS.get(name, name)}",) for name in norm},
+    **{f"mix {name}": (f"mix=[{name}]",) for name in mix},
 }
 
 

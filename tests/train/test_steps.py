@@ -124,8 +124,9 @@ class Curious(torch.optim.SGD):
         return loss
 
 
-def test_while_a_step_lasts_nothing_changes_but_the_weights(build: Callable[..., Built]) -> None:
-    built, splits = build(*PLAIN[2:], *MOVING, "train.micro_batch_size=12", "train.epochs=2")
+@pytest.mark.parametrize("mix", ["mix=[]", "mix=[mixup, cutmix]"])
+def test_while_a_step_lasts_nothing_changes_but_the_weights(build: Callable[..., Built], mix: str) -> None:
+    built, splits = build(*PLAIN[2:], *MOVING, mix, "train.micro_batch_size=12", "train.epochs=2")
     curious = Curious(built.model)
     epochs = _epochs((replace(built, optimizer=curious, base_rates=(0.02,)), splits))
     steps = [curious.heard[start : start + 3] for start in range(0, len(curious.heard), 3)]
@@ -222,7 +223,7 @@ def test_no_piece_is_left_with_one_example_where_it_could_have_two(
     build: Callable[..., Built], batch_size: int, micro: int
 ) -> None:
     built, splits = build(f"train.batch_size={batch_size}", f"train.micro_batch_size={micro}", "model.norm=batch")
-    batch = next(splits.train.shuffled(batch_size, torch.Generator().manual_seed(0), lambda each: each))
+    batch = next(splits.train.shuffled(batch_size, torch.Generator().manual_seed(0), lambda inputs, _: inputs))
     sizes = [len(targets) for _, targets in batch.pieces(built.piece_size(batch_size))]
     assert sum(sizes) == batch_size
     assert 2 <= min(sizes) <= max(sizes) <= micro
