@@ -83,6 +83,18 @@ def test_every_model_learns_with_every_convolution_that_fits(name: str, conv_nam
     _learns(_build(name, TINY[dimensions], _parts(conv_name, dimensions=dimensions)), TINY[dimensions])
 
 
+@pytest.mark.parametrize("name", list(model))
+def test_a_gradient_lies_in_memory_as_its_weight_does(name: str) -> None:
+    """Torch's fused optimizers take that for granted: where it is not so, they step the wrong weights and say nothing."""
+    network = _build(name, TINY[2], _parts()).to(memory_format=torch.channels_last)
+    inputs = torch.randn(3, *TINY[2]).contiguous(memory_format=torch.channels_last)
+    network(inputs).square().sum().backward()
+    for named, weight in network.named_parameters():
+        assert weight.grad is not None
+        sides = [side for side, length in enumerate(weight.shape) if length > 1]
+        assert [weight.stride(side) for side in sides] == [weight.grad.stride(side) for side in sides], named
+
+
 @pytest.mark.parametrize("dimensions", [1, 2])
 @pytest.mark.parametrize(("name", "conv_name"), list(REFUSALS))
 def test_a_convolution_that_does_not_fit_is_refused_with_the_reason(name: str, conv_name: str, dimensions: int) -> None:
