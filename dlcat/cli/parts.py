@@ -79,9 +79,11 @@ def recipes_check(
     for name in names:
         recipe = place.recipe(name)
         _, cost = place.trainable(recipe)
-        planned = design(recipe)
-        check(place, Template(name), planned)
-        trainings = f", {planned.trainings} trainings" if recipe.study else ""
+        trainings = ""
+        if recipe.study:
+            planned = design(recipe)
+            check(place, Template(name), planned)
+            trainings = f", {planned.trainings} trainings"
         out.text(f"{name}: no fault, {cost.parameters:,} parameters{trainings}")
 
 

@@ -67,7 +67,7 @@ def test_a_browser_shows_the_report_without_a_complaint(fabricate: Any, tmp_path
     run.report_path.write_text(render(run), encoding="utf-8")
     elements, console = opened(run.report_path, tmp_path / "profile")
     assert console == []
-    assert elements.count('<svg class="chart"') == 4
+    assert elements.count('<svg class="chart"') == 5
     assert elements.count("<button") == 6  # five headings that sort, one copy: the script ran under the page's policy
 
 
@@ -81,7 +81,7 @@ def test_the_report_fits_its_window_and_its_table_sorts(fabricate: Any, tmp_path
     assert console == []
     found = re.search(r"<pre>(\{.*?\})</pre>", unescape(elements))
     assert found
-    expected = f'{{"width":{width},"sorted":"descending","falling":true,"charts":4,"pictures":12,"copy":false}}'
+    expected = f'{{"width":{width},"sorted":"descending","falling":true,"charts":5,"pictures":12,"copy":false}}'
     assert found[1] == expected
 
 
