@@ -16,6 +16,7 @@ from dlcat.readers import Examples
 from dlcat.recipe import Recipe
 from dlcat.train import device as devices
 from dlcat.train import experiment, session
+from dlcat.train.contradictions import contradictions
 from dlcat.train.course import Course
 from dlcat.train.loop import fit
 from dlcat.workspace import Workspace
@@ -140,7 +141,7 @@ def test_what_cannot_mean_what_it_says_is_refused_before_a_run_exists(
 def test_norms_that_look_at_one_example_take_batches_of_one(place: Workspace, norm: str) -> None:
     choice = "{name: group, groups: 2}" if norm == "group" else norm
     recipe = place.recipe("digits_quickstart", ("train.batch_size=1", f"model.norm={choice}"))
-    assert list(experiment.contradictions(recipe)) == []
+    assert list(contradictions(recipe)) == []
 
 
 def test_a_dataset_without_what_training_needs_is_refused_by_name(

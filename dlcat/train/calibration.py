@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from math import inf
@@ -13,7 +12,8 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from dlcat import __version__, measured
+from dlcat import measured
+from dlcat.layers.algorithms.auto import circumstances
 from dlcat.train import compilation
 from dlcat.train import device as devices
 from dlcat.train.batches import steps_per_epoch
@@ -66,7 +66,7 @@ def calibrate(recipe: Recipe, train: Batches, build: Build) -> Device:
 
     Precision and layout cost `BUDGET_SECONDS` at most, and no more than `BUDGET_SHARE` of the run; the compiler is tried where
     the run is longer than `COMPILE_RUN_SECONDS`. What was found is kept in the cache folder, by machine, versions and recipe
-    without its seed, so that every seed and every repetition takes the same way.
+    without its seed and fold, so that every seed, every fold and every repetition takes the same way.
 
     Args:
         recipe: resolved.
@@ -90,7 +90,7 @@ def _measured(recipe: Recipe, train: Batches, options: list[Device], build: Buil
     probe = _Timer(train, options[0], build, PROBE_EXAMPLES)
     probe.time()  # the first of all sets things up
     example_seconds = probe.time() / probe.size
-    run_seconds = example_seconds * _examples(recipe, train)
+    run_seconds = example_seconds * _examples(probe)
     budget = min(BUDGET_SECONDS, BUDGET_SHARE * run_seconds)
     size = max(probe.size, int(min(budget / (TURNS * len(options) * example_seconds), len(train))))
     milliseconds, best = {}, probe
@@ -98,7 +98,7 @@ def _measured(recipe: Recipe, train: Batches, options: list[Device], build: Buil
         timers = [_Timer(train, option, build, size) for option in options]
         best = _fastest(timers, perf_counter() + budget)
         milliseconds = {_name(each.device): round(1000 * each.best, 2) for each in timers if each.best < inf}
-        run_seconds = best.best / best.size * _examples(recipe, train)
+        run_seconds = best.best / best.size * _examples(best)
     compiled, why = _compiler(recipe, best, run_seconds)
     return Found(best.device.precision, best.device.layout, best.size, milliseconds, compiled, why)
 
@@ -199,28 +199,21 @@ def _name(device: Device) -> str:
     return f"{device.precision} {device.layout}"
 
 
-def _examples(recipe: Recipe, train: Batches) -> int:
+def _examples(timer: _Timer) -> int:
     """How many the run looks at, if its optimizer takes one gradient of every batch."""
-    chosen = recipe.train
-    batch_size = len(train) if chosen.batch_size == "full" else min(chosen.batch_size, len(train))
-    return chosen.epochs * steps_per_epoch(len(train), batch_size) * batch_size
+    built, count = timer.built, len(timer.train)
+    batch_size = built.batch_size(count)
+    return built.recipe.train.epochs * steps_per_epoch(count, batch_size) * batch_size
 
 
 def _key(recipe: Recipe, train: Batches) -> str:
-    """Machine, versions and what is trained, in words as far as that goes."""
+    """Machine, versions and what is trained, in words as far as that goes; seeds and folds of one recipe are alike."""
     plain = recipe.plain()
-    plain["train"].pop("seed")
-    work = json.dumps([plain, list(train.inputs.shape), str(train.inputs.dtype)], sort_keys=True)
-    device = train.device.device
-    cores = f"{os.cpu_count()} cores, {torch.get_num_threads()} threads of {torch.backends.cpu.get_cpu_capability()}"
-    return "; ".join(
-        [
-            devices.name(device),
-            cores,
-            f"dlcat {__version__}, torch {torch.__version__}",
-            f"{recipe.dataset} {recipe.model.name} {hashlib.sha256(work.encode()).hexdigest()[:32]}",
-        ]
-    )
+    for draw in ("seed", "fold"):
+        plain["train"].pop(draw)
+    work = json.dumps([plain, list(train.inputs.shape[1:]), str(train.inputs.dtype)], sort_keys=True)
+    trained = f"{recipe.dataset} {recipe.model.name} {hashlib.sha256(work.encode()).hexdigest()[:32]}"
+    return f"{circumstances(train.device.device)}; {trained}"
 
 
 def _remembered(key: str, options: list[Device]) -> Found | None:

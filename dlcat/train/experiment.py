@@ -21,7 +21,7 @@ from dlcat.layers.parts import choose as choose_parts
 from dlcat.models import model as models
 from dlcat.optim.closure import TwoSided, needs_closure
 from dlcat.optim.optimizers import optimizer as optimizers
-from dlcat.optim.schedules import Look, following, watches
+from dlcat.optim.schedules import Look, following
 from dlcat.optim.schedules import schedule as schedules
 from dlcat.recipe import PARTS
 from dlcat.registry import Choice, Family
@@ -29,7 +29,7 @@ from dlcat.tasks import counting
 from dlcat.tasks import task as tasks
 from dlcat.train.augment import Shown, shrink, telling
 from dlcat.train.augment import augmentation as augmentations
-from dlcat.train.batches import pieces_of
+from dlcat.train.contradictions import contradictions
 from dlcat.train.device import choose as choose_device
 from dlcat.train.mix import mix as mixes
 from dlcat.train.mix import mixing
@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 
     from dlcat.catalog import Catalog
     from dlcat.document import Where
-    from dlcat.recipe import Recipe, Train
+    from dlcat.recipe import Recipe
     from dlcat.schema import Fault
     from dlcat.tasks import Task
     from dlcat.train.device import Device
@@ -296,65 +296,6 @@ def build_model(recipe: Recipe, input_shape: tuple[int, ...], outputs: int) -> n
     _fitting(recipe, ("train", "progressive_resize"), partial(_require_resizable, recipe, built, input_shape))
     computing: nn.Module = _fitting(recipe, ("model", "algorithm"), partial(use, built, chosen.algorithm))
     return computing
-
-
-def contradictions(recipe: Recipe) -> Iterator[Fault]:
-    """What parses and still cannot mean what it says."""
-    settings = recipe.train
-    key = "batch_size" if settings.micro_batch_size is None else "micro_batch_size"
-    if norm.traits(recipe.model.norm.name).needs_batch and _smallest_piece(settings) == 1:
-        yield (
-            ("train", key),
-            f"norm {recipe.model.norm.name} needs more than one example at a time; expected at least 2, found 1 "
-            "(norms group, layer and instance do not mind)",
-        )
-    if settings.micro_batch_size and settings.batch_size != "full" and settings.micro_batch_size > settings.batch_size:
-        yield (
-            ("train", "micro_batch_size"),
-            f"expected at most {settings.batch_size}, the examples of a step, found {settings.micro_batch_size}",
-        )
-    if settings.folds is not None and settings.validation:
-        yield (
-            ("train", "validation"),
-            f"the validation split is one of {settings.folds} folds; expected 0, found {settings.validation:g}",
-        )
-    if settings.fold >= (settings.folds or 1):
-        limit = "0, because there are no folds" if settings.folds is None else f"a number below {settings.folds}"
-        yield ("train", "fold"), f"expected {limit}, found {settings.fold}"
-    if recipe.mix and _smallest_piece(settings) == 1:
-        yield ("train", key), "mix makes one example out of two; expected at least 2 at a time, found 1"
-    if not settings.holds_out:
-        for rule in going_by_validation(recipe):
-            yield ("train", "validation"), f"{rule} goes by the validation split; expected a share above 0, found 0"
-    if settings.patience is not None and settings.patience >= settings.epochs:
-        yield (
-            ("train", "patience"),
-            f"cannot be lost in {settings.epochs} epochs; expected at most {settings.epochs - 1}, found {settings.patience}",
-        )
-    if recipe.target is not None and recipe.target.accuracy is None and recipe.target.loss is None:
-        yield ("target",), "expected an accuracy or a loss to reach, found neither"
-    if recipe.train.test_time_augment == "flip" and not any(choice.name == "flip" for choice in recipe.augment):
-        yield (
-            ("train", "test_time_augment"),
-            "flip evaluates on mirror images, which training never shows; expected flip in augment",
-        )
-
-
-def going_by_validation(recipe: Recipe) -> list[str]:
-    """What of the recipe means nothing without looks at a validation split, in words."""
-    rules = {
-        f"schedule {recipe.schedule.name}": watches(schedules[recipe.schedule.name]),
-        "patience": recipe.train.patience is not None,
-        "target": recipe.target is not None,
-    }
-    return [rule for rule, applies in rules.items() if applies]
-
-
-def _smallest_piece(settings: Train) -> int | None:
-    """The fewest examples that pass through the network at a time; None where it depends on the dataset."""
-    if settings.batch_size == "full":
-        return settings.micro_batch_size
-    return settings.batch_size // pieces_of(settings.batch_size, settings.micro_batch_size or settings.batch_size)
 
 
 def _choices(raw: dict[str, Any]) -> Iterator[tuple[Where, Family, Choice]]:

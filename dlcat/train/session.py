@@ -24,6 +24,7 @@ from dlcat.train.batches import Batches, InputStatistics, steps_per_epoch
 from dlcat.train.beside import beside, require_takes
 from dlcat.train.calibration import calibrate
 from dlcat.train.checkpoint import Checkpoints
+from dlcat.train.contradictions import going_by_validation
 from dlcat.train.course import Course
 from dlcat.train.decoded import batches_of, input_shape, measure
 from dlcat.train.division import divide, told
@@ -237,7 +238,7 @@ def split(
             f"{recipe.at(('train', 'batch_size'))}: expected at most {len(chosen)}, the examples left to train on, "
             f"found {settings.batch_size}"
         )
-    if settings.validation and not len(held) and (rules := experiment.going_by_validation(recipe)):
+    if settings.validation and not len(held) and (rules := going_by_validation(recipe)):
         raise InvalidError(
             f"{recipe.at(('train', 'validation'))}: {settings.validation:g} of {len(train_examples)} examples is none, and "
             f"{rules[0]} goes by the validation split"

@@ -101,6 +101,13 @@ def test_what_was_found_once_is_followed_by_every_seed(train: Train, kept: Path)
     assert train("model.widths=[8, 24]").result()["layout"] == OTHER[layout]
 
 
+def test_what_was_found_once_is_followed_by_every_fold(train: Train, kept: Path) -> None:
+    folded = ("train.folds=5", "train.validation=0", "train.epochs=1")
+    train(*folded)
+    layout = _turn_round(kept)
+    assert train(*folded, "train.fold=4").result()["layout"] == layout
+
+
 def test_a_run_goes_on_as_it_began_whatever_the_machine_thinks_by_then(
     train: Train, place: Workspace, tmp_path: Path, kept: Path
 ) -> None:
@@ -197,7 +204,7 @@ def test_measuring_leaves_chance_as_it_was(train: Train, kept: Path) -> None:
 @pytest.mark.filterwarnings("ignore::DeprecationWarning:torch")  # the compiler's own
 @pytest.mark.skipif(shutil.which("g++") is None, reason="torch's compiler needs one for C++")
 def test_a_compiled_training_repeats_itself_and_goes_on_to_the_bit(
-    train: Train, place: Workspace, tmp_path: Path
+    train: Train, place: Workspace, tmp_path: Path, stop_at: Callable[[int], Event]
 ) -> None:
     compiling = ("train.compile=true", "train.layout=contiguous", "train.epochs=1")
     plain = load_file(train("train.compile=false", "train.layout=contiguous", "train.epochs=1").weights_path)
@@ -206,7 +213,7 @@ def test_a_compiled_training_repeats_itself_and_goes_on_to_the_bit(
     for name, weight in plain.items():
         assert torch.allclose(weight, compiled[name], atol=1e-3, rtol=1e-3), name
     with pytest.raises(StoppedError):
-        train(*compiling, stop=StopAfter(3))
+        train(*compiling, stop=stop_at(3))
     begun = place.latest(place.recipe("digits_quickstart", (*SMALL, *compiling)), tmp_path / "runs")
     assert begun is not None
     assert not begun.finished
@@ -232,15 +239,3 @@ def test_without_a_compiler_the_trial_and_the_training_say_so(
     )
     said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=tmp_path, check=True)
     assert "train.compile: torch's compiler cannot compile" in said.stdout
-
-
-class StopAfter(Event):
-    """Set after so many steps."""
-
-    def __init__(self, steps: int) -> None:
-        super().__init__()
-        self.left = steps
-
-    def is_set(self) -> bool:
-        self.left -= 1
-        return self.left <= 0

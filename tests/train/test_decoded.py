@@ -125,31 +125,19 @@ def test_an_epoch_is_drawn_anew_with_other_crops(gallery: Workspace) -> None:
 
 
 @pytest.fixture
-def train(gallery: Workspace, tmp_path: Path) -> Callable[..., Any]:
+def train(gallery: Workspace, tmp_path: Path, stop_at: Callable[[int], Event]) -> Callable[..., Any]:
     """train(folder, overrides, stop_after=3, resume=run): what a training on the toy pictures came to."""
     (tmp_path / "toy.yaml").write_text(RECIPE, encoding="utf-8")
 
     def call(folder: str, *overrides: str, stop_after: int = 0, resume: Run | None = None) -> Run:
         recipe = gallery.recipe(str(tmp_path / "toy.yaml"), overrides)
         _, cost = gallery.trainable(recipe)
-        stop = _StopAfter(stop_after) if stop_after else None
+        stop = stop_at(stop_after) if stop_after else None
         events = list(gallery.train(recipe, cost, device="cpu", folder=tmp_path / folder, resume=resume, stop=stop))
         run: Run = events[-1].run
         return run
 
     return call
-
-
-class _StopAfter(Event):
-    """Set after so many steps."""
-
-    def __init__(self, steps: int) -> None:
-        super().__init__()
-        self.left = steps
-
-    def is_set(self) -> bool:
-        self.left -= 1
-        return self.left <= 0
 
 
 def _packed(gallery: Workspace, tmp_path: Path) -> str:

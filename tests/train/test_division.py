@@ -14,7 +14,8 @@ from dlcat.errors import InvalidError
 from dlcat.readers import Examples
 from dlcat.recipe import Recipe, Train
 from dlcat.train import device as devices
-from dlcat.train import experiment, session
+from dlcat.train import session
+from dlcat.train.contradictions import contradictions
 from dlcat.train.division import divide, fold, hold_out, sample, told
 from dlcat.workspace import Workspace
 
@@ -111,14 +112,14 @@ def load(place: Workspace) -> Callable[..., Recipe]:
 def test_with_folds_no_share_is_held_out_unless_both_are_asked_for(load: Callable[..., Recipe]) -> None:
     recipe = load("train.folds=5", "train.fold=4")
     assert recipe.train.validation == 0
-    assert list(experiment.contradictions(recipe)) == []
-    assert list(experiment.contradictions(load("train.folds=5", "schedule=plateau"))) == []
-    faults = dict(experiment.contradictions(load("train.folds=5", "train.validation=0.2", "train.fold=5")))
+    assert list(contradictions(recipe)) == []
+    assert list(contradictions(load("train.folds=5", "schedule=plateau"))) == []
+    faults = dict(contradictions(load("train.folds=5", "train.validation=0.2", "train.fold=5")))
     assert faults == {
         ("train", "validation"): "the validation split is one of 5 folds; expected 0, found 0.2",
         ("train", "fold"): "expected a number below 5, found 5",
     }
-    (fault,) = experiment.contradictions(load("train.fold=1"))
+    (fault,) = contradictions(load("train.fold=1"))
     assert fault == (("train", "fold"), "expected 0, because there are no folds, found 1")
 
 

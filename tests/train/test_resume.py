@@ -29,25 +29,13 @@ GROUPS = {"group": "{name: group, groups: 4}", "weight_standardization": "{name:
 KILLS = 20
 
 
-class StopAfter(Event):
-    """Set after so many steps."""
-
-    def __init__(self, steps: int) -> None:
-        super().__init__()
-        self.left = steps
-
-    def is_set(self) -> bool:
-        self.left -= 1
-        return self.left <= 0
-
-
 @pytest.fixture
-def train(place: Workspace, tmp_path: Path) -> Callable[..., list[Any]]:
+def train(place: Workspace, tmp_path: Path, stop_at: Callable[[int], Event]) -> Callable[..., list[Any]]:
     """train(overrides, folder, stop_after=7, resume=run): the events of a training on digits."""
 
     def call(overrides: tuple[str, ...], folder: str, *, stop_after: int = 0, resume: Run | None = None) -> list[Any]:
         recipe = place.recipe("digits_quickstart", (*SMALL, *overrides))
-        stop = StopAfter(stop_after) if stop_after else None
+        stop = stop_at(stop_after) if stop_after else None
         return list(
             place.train(recipe, place.cost(recipe), device="cpu", folder=tmp_path / folder, resume=resume, stop=stop)
         )

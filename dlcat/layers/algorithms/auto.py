@@ -70,6 +70,12 @@ def forget() -> None:
     _found.clear()
 
 
+def circumstances(device: torch.device) -> str:
+    """All that a timing on the device goes by besides the work itself: machine, threads, versions."""
+    versions = f"dlcat {__version__}, torch {torch.__version__}"
+    return f"{_machine(device)}; {torch.get_num_threads()} threads; {versions}"
+
+
 def _candidates(convolution: Convolution) -> Candidates:
     """The algorithms that can compute the convolution, with their defaults."""
     found: Candidates = {}
@@ -100,9 +106,7 @@ def _key(candidates: Candidates, convolution: Convolution, inputs: Tensor) -> st
     batch = 1 << (len(inputs) - 1).bit_length() if len(inputs) else 1
     return "; ".join(
         [
-            _machine(inputs.device),
-            f"{torch.get_num_threads()} threads",
-            f"dlcat {__version__}, torch {torch.__version__}",
+            circumstances(inputs.device),
             ", ".join(candidates),
             f"{str(dtype).removeprefix('torch.')} {order}",
             f"{'x'.join(map(str, (batch, *inputs.shape[1:])))} {convolution}",
