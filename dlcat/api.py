@@ -83,7 +83,7 @@ def train(
     mirrors: tuple[str, ...] = (),
     resume: bool = False,
 ) -> Run:
-    """Train a recipe and return its finished run, report included.
+    """Train a recipe and return its finished run, report included; under torchrun, with all processes it started.
 
     >>> import dlcat
     >>> run = dlcat.train("digits_quickstart", overrides=("train.epochs=2",))
@@ -101,6 +101,7 @@ def train(
         UsageError, InvalidError: the recipe is not there, or not sound.
         DivergedError: the loss left the finite numbers.
     """
+    from dlcat.train.distributed import joined
     from dlcat.train.session import Finished
     from dlcat.view import report
 
@@ -109,10 +110,12 @@ def train(
     dataset, cost = place.trainable(checked)
     for _ in place.install(dataset, mirrors=mirrors):
         pass
-    latest = place.latest(checked) if resume else None
-    if latest is not None and latest.finished:
-        return latest
-    events = place.train(checked, cost, device=device, resume=latest)
-    run = [event for event in events if isinstance(event, Finished)][-1].run
-    run.write_text(run.report_path.name, report.render(run))
-    return run
+    with joined() as world:
+        latest = world.from_first(lambda: place.latest(checked) if resume else None)
+        if latest is not None and latest.finished:
+            return latest
+        events = list(place.train(checked, cost, device=device, resume=latest, world=world))
+        run = world.from_first(lambda: [event for event in events if isinstance(event, Finished)][-1].run)
+        if world.is_first:
+            run.write_text(run.report_path.name, report.render(run))
+        return run

@@ -8,6 +8,7 @@ DlcatError                 1   a fault of ours
 ├── AccessError            6   a person must ask for the data, or may not have it
 ├── DiskError              7   there is no room, or no right to write
 ├── DivergedError          8   training left the finite numbers
+├── LostError              9   another process of the same training ended
 └── StoppedError         130   somebody asked it to stop, and it has kept where it was
 
 Ctrl-C ends with 130 everywhere. A message says where, what was expected and what was found; the hint says what to do next.
@@ -76,6 +77,12 @@ class DivergedError(DlcatError):
     """The loss is no longer a finite number."""
 
     exit_code = 8
+
+
+class LostError(DlcatError):
+    """Another process that took part in the same training has ended."""
+
+    exit_code = 9
 
 
 INTERRUPTED_EXIT_CODE = 130

@@ -150,6 +150,14 @@ def is_offline() -> bool:
     return os.environ.get("DLCAT_OFFLINE", "").strip().lower() not in ("", "0", "false", "no")
 
 
+def launched() -> dict[str, int]:
+    """What torchrun, or `dlcat train --nproc`, says to each of the processes that train together; empty in any other."""
+    names = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE", "TORCHELASTIC_RESTART_COUNT")
+    if not {"RANK", "WORLD_SIZE", "MASTER_ADDR"} <= os.environ.keys():
+        return {}
+    return {name: int(os.environ[name]) for name in names if os.environ.get(name, "").isdecimal()}
+
+
 def traceback_wanted() -> bool:
     """Whether a fault of dlcat itself should show its traceback (DLCAT_TRACEBACK), for a report of it."""
     return bool(os.environ.get("DLCAT_TRACEBACK"))

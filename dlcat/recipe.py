@@ -90,7 +90,7 @@ class Train:
     epochs: Annotated[int, Ge(1)]
     """Passes over the training split."""
     batch_size: Annotated[int, Ge(1)] | Literal["full"]
-    """Examples per step; full: the whole training split, for optimizers that search along a direction."""
+    """Examples per step, of all processes together; full: the whole training split, for optimizers that search along a direction."""
     micro_batch_size: Annotated[int, Ge(1)] | None = None
     """Examples that pass through the network at a time, their gradients added up; null: all of a step (of full, 1000)."""
     clip_norm: Annotated[float, Gt(0)] | None = None

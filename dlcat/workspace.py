@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from dlcat.readers.shards import Packed
     from dlcat.recipe import Recipe
     from dlcat.run import Run
+    from dlcat.train.distributed import World
     from dlcat.train.export import Exported
     from dlcat.train.loop import Epoch
     from dlcat.train.rates import Probe
@@ -224,6 +225,7 @@ class Workspace:
         resume: Run | None = None,
         checkpoint_seconds: float = CHECKPOINT_SECONDS,
         stop: Event | None = None,
+        world: World | None = None,
     ) -> Iterator[Started | Epoch | Finished]:
         """Train a recipe on its installed dataset, at the cost that `trainable` told; see `dlcat.train.session.train`.
 
@@ -233,6 +235,7 @@ class Workspace:
         from dlcat.compiler import uncompiled
         from dlcat.fetch import lockfile
         from dlcat.train import session
+        from dlcat.train.distributed import ALONE
 
         dataset = self.catalog[recipe.dataset]
         digests = self.digests(dataset)
@@ -252,6 +255,7 @@ class Workspace:
             resume=resume,
             checkpoint_seconds=checkpoint_seconds,
             stop=stop,
+            world=world or ALONE,
         )
         return uncompiled(events)
 

@@ -17,6 +17,7 @@ CODES = {
     "AccessError": 6,
     "DiskError": 7,
     "DivergedError": 8,
+    "LostError": 9,
     "StoppedError": 130,
 }
 

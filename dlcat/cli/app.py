@@ -16,7 +16,8 @@ app = typer.Typer(
     name="dlcat",
     help="A catalog of classic datasets, a downloader that can be trusted, and a lab bench for convolutional networks.",
     epilog="Exit codes: 0 done, 2 usage, 3 catalog or recipe invalid, 4 no source reached, 5 verification failed, "
-    "6 access needs a person, 7 not enough disk, 8 training diverged, 130 interrupted; 1 is a fault of dlcat.",
+    "6 access needs a person, 7 not enough disk, 8 training diverged, 9 a process of a training was lost, "
+    "130 interrupted; 1 is a fault of dlcat.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},

@@ -14,6 +14,8 @@ import typer
 from dlcat import waiting
 from dlcat.cli import out
 from dlcat.cli.app import TRAINING, Cache, Catalogs, Device, Json, Mirrors, Out, Overrides, app
+from dlcat.errors import DivergedError, StoppedError
+from dlcat.locations import launched
 from dlcat.run import CHECKPOINT_SECONDS
 
 if TYPE_CHECKING:
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
     from dlcat.cost import Cost
     from dlcat.recipe import Recipe
     from dlcat.run import Run
+    from dlcat.train.distributed import World
     from dlcat.train.session import Started
     from dlcat.workspace import Workspace
 
@@ -44,15 +47,20 @@ def train(
         float,
         typer.Option(metavar="SECONDS", min=0, help="How often to keep where it stands; 0 after every step."),
     ] = CHECKPOINT_SECONDS,
+    nproc: Annotated[
+        int, typer.Option(metavar="N", min=1, help="Processes of this machine that train it together.")
+    ] = 1,
     mirror: Mirrors = None,
     json: Json = False,
     catalog: Catalogs = None,
     cache: Cache = None,
 ) -> None:
     """Train a recipe; its data are fetched first where they are missing."""
-    waiting.choose()
-    from dlcat.view import tables
-
+    started = launched()
+    if not started:  # processes that start together would take each other for strangers
+        waiting.choose()
+    if nproc > 1 and not dry_run:
+        _launch(nproc, started)
     place = out.workspace(catalog, cache)
     checked = place.recipe(recipe, tuple(set_ or ()))
     if checked.study is not None:
@@ -62,23 +70,24 @@ def train(
         _dry_run(checked, cost, json)
         return
     out.draw(place.provide(checked, mirrors=tuple(mirror or ())))
-    run = _latest(place, checked, out_) if resume else None
-    if run is None or not run.finished:
-        run = _train(
-            place,
-            checked,
-            cost,
-            device=device,
-            folder=out_,
-            command=_command(recipe, set_, device),
-            resume=run,
-            checkpoint_seconds=checkpoint,
-        )
-    path = _report(run)
-    if json:
-        out.document(run.result())
-    else:
-        out.text(tables.result(run.result(), path, out.console()))
+    from dlcat.train.distributed import joined
+
+    with joined() as world:
+        run = world.from_first(lambda: _to_resume(place, checked, out_, resume, started))
+        if run is None or not run.finished:
+            run = _train(
+                place,
+                checked,
+                cost,
+                device=device,
+                folder=out_,
+                command=_command(recipe, set_, device, nproc),
+                resume=run,
+                checkpoint_seconds=checkpoint,
+                world=world,
+            )
+        if run is not None and world.is_first:
+            _tell(run, json)
 
 
 @app.command("eval", rich_help_panel=TRAINING)
@@ -203,6 +212,51 @@ def _find(place: "Workspace", name: str, folder: Path | None) -> "Run":
     return run.find(folder or place.locations.runs, name)
 
 
+def _tell(run: "Run", json: bool) -> None:
+    """Write a finished run's report, and say what came out."""
+    from dlcat.view import tables
+
+    path = _report(run)
+    if json:
+        out.document(run.result())
+    else:
+        out.text(tables.result(run.result(), path, out.console()))
+
+
+def _launch(processes: int, started: dict[str, int]) -> None:
+    """Run this command in so many processes, and end as they do; one of them goes on."""
+    from dlcat.train import launch
+
+    if started:
+        launch.end_with_parent()
+        return
+    words = [sys.executable, "-m", "dlcat", *sys.argv[1:]]
+    with _stopping() as stop:
+        for event in launch.launch(words, processes, stop):
+            match event:
+                case launch.Killed(rank, signal_name, restart):
+                    print(
+                        f"warning: process {rank} was killed by {signal_name}; all start again from the last checkpoint "
+                        f"(restart {restart} of {launch.MOST_RESTARTS})",
+                        file=sys.stderr,
+                    )
+                case launch.Ended(code, said):
+                    sys.stderr.write(said)
+    raise SystemExit(code)
+
+
+def _to_resume(
+    place: "Workspace", recipe: "Recipe", folder: Path | None, resume: bool, started: dict[str, int]
+) -> "Run | None":
+    """The run to go on with: the one that --resume means, or that of the processes which these ones replace."""
+    if resume:
+        return _latest(place, recipe, folder)
+    if not started.get("TORCHELASTIC_RESTART_COUNT"):
+        return None
+    found = place.latest(recipe, folder)
+    return None if found is None or found.finished else found
+
+
 def _report(run: "Run", path: Path | None = None) -> Path:
     from dlcat.run import writing
     from dlcat.view import report
@@ -224,14 +278,17 @@ def _latest(place: "Workspace", recipe: "Recipe", folder: Path | None) -> "Run |
     return found
 
 
-def _train(place: "Workspace", recipe: "Recipe", cost: "Cost", **how: Any) -> "Run":
-    """Train and draw what happens; `how` is that of `Workspace.train`."""
+def _train(place: "Workspace", recipe: "Recipe", cost: "Cost", *, world: "World", **how: Any) -> "Run | None":
+    """Train and draw what happens; `how` is that of `Workspace.train`. Of several processes, the first has the run."""
+    if not world.is_first:
+        _assist(place, recipe, cost, world=world, **how)
+        return None
     from dlcat.train.loop import Epoch
     from dlcat.train.session import Finished, Started
     from dlcat.view.progress import TrainProgress
 
     with _stopping() as stop, TrainProgress(sys.stderr, unit="images") as progress:
-        for event in place.train(recipe, cost, stop=stop, **how):
+        for event in place.train(recipe, cost, stop=stop, world=world, **how):
             match event:
                 case Started():
                     _introduce(event)
@@ -242,13 +299,24 @@ def _train(place: "Workspace", recipe: "Recipe", cost: "Cost", **how: Any) -> "R
     return run
 
 
+def _assist(place: "Workspace", recipe: "Recipe", cost: "Cost", **how: Any) -> None:
+    """Train with the first process, which says what all of them meet together."""
+    with _stopping(silent=True) as stop:
+        try:
+            for _ in place.train(recipe, cost, stop=stop, **how):
+                pass
+        except (DivergedError, StoppedError) as error:
+            raise SystemExit(error.exit_code) from error
+
+
 def _introduce(started: "Started") -> None:
     """One line on what is about to run, and where it is kept."""
     device = started.device
+    together = f", {started.processes} processes" if started.processes > 1 else ""
     print(
         f"{started.run.name}: {started.parameters:,} parameters, {started.macs:,} MACs; train {started.train:,}, "
         f"validation {started.validation:,}, test {started.test:,}; {device.device} {device.precision} {device.layout}"
-        f"{' compiled' if device.compiled else ''}",
+        f"{' compiled' if device.compiled else ''}{together}",
         file=sys.stderr,
     )
     epochs, steps = started.at
@@ -259,16 +327,18 @@ def _introduce(started: "Started") -> None:
 
 
 @contextmanager
-def _stopping() -> "Iterator[Event]":
+def _stopping(*, silent: bool = False) -> "Iterator[Event]":
     """An event that Ctrl-C, or a batch system that takes the machine back, sets; a second Ctrl-C ends it at once."""
     stop = Event()
     before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
 
     def ask(number: int, _: object) -> None:
         stop.set()
-        signal.signal(number, before[signal.Signals(number)])
+        if not launched():  # torchrun and a batch system may each say it, and mean it once
+            signal.signal(number, before[signal.Signals(number)])
         # Not by print, in the middle of which the signal may have come.
-        os.write(2, b"stopping after this step; once more to end at once\n")
+        if not silent:
+            os.write(2, b"stopping after this step; once more to end at once\n")
 
     wanted = [number for number, handler in before.items() if handler is not signal.SIG_IGN]
     for number in wanted:
@@ -294,10 +364,11 @@ def _dry_run(recipe: "Recipe", cost: "Cost", json: bool) -> None:
         )
 
 
-def _command(recipe: str, overrides: list[str] | None, device: str) -> str:
+def _command(recipe: str, overrides: list[str] | None, device: str, processes: int) -> str:
     """What repeats this run."""
     words = ["dlcat", "train", recipe, *(word for text in overrides or () for word in ("--set", text))]
-    return shlex.join([*words, *(("--device", device) if device != "auto" else ())])
+    words += ["--device", device] if device != "auto" else []
+    return shlex.join([*words, *(("--nproc", str(processes)) if processes > 1 else ())])
 
 
 def _summary(run: "Run") -> dict[str, Any]:

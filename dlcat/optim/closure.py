@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 import torch
@@ -12,6 +12,10 @@ if TYPE_CHECKING:
 
     from torch import Tensor
     from torch.optim import Optimizer
+
+
+def _alone(tensors: Sequence[Tensor]) -> None:
+    """Of one process, every tensor is the sum already."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +32,11 @@ class Closure:
     """Makes the loss anew, as numbers to be added up, each with its own graph and dropped before the next is made: what
     is too large for the memory comes in pieces, each piece's mean loss times its share of the examples. Each enters
     autocast itself: until that is left it remembers the weights as they were rounded first."""
+    weights: Sequence[Tensor] = field(default=(), kw_only=True)
+    """Whose gradients `add_up` makes whole."""
+    add_up: Callable[[Sequence[Tensor]], None] = field(default=_alone, kw_only=True)
+    """Where processes train together and the addends are those of one's own examples: replaces tensors by their sums over
+    all of them."""
 
     def __call__(self) -> Tensor:
         """Clear the gradients, compute the loss, let it flow back to `.grad`, and return it without its graph."""
@@ -37,7 +46,9 @@ class Closure:
             for addend in self.addends():
                 addend.backward()  # type: ignore[no-untyped-call]
                 losses.append(addend.detach())
-        return torch.stack(losses).sum()
+        loss = torch.stack(losses).sum()
+        self.add_up([loss, *(weight.grad for weight in self.weights if weight.grad is not None)])
+        return loss
 
     def hessian_product(self, parameters: Sequence[Tensor], vector: Sequence[Tensor]) -> list[Tensor]:
         """The loss's second derivatives times a vector: the slope of gradient · vector (Pearlmutter 1994).
@@ -50,6 +61,7 @@ class Closure:
             for addend in self.addends():
                 for product, more in zip(products, _bend(addend, parameters, vector), strict=True):
                     product.add_(more)
+        self.add_up(products)
         return products
 
 

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 
 from dlcat import units
+from dlcat.train.distributed import ALONE
 from dlcat.train.mapped import Mapped, budget_bytes
 
 if TYPE_CHECKING:
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 
     from dlcat.readers import Examples
     from dlcat.train.device import Device
+    from dlcat.train.distributed import World
 
 INK_CONTRAST = 0.25
 """What differs from the paper by more than this share of the highest value is ink."""
@@ -115,18 +117,20 @@ class Batches:
         augment: Callable[[torch.Tensor, torch.Tensor], torch.Tensor],
         *,
         first: int = 0,
+        world: World = ALONE,
     ) -> Iterator[Batch]:
         """One epoch in random order, augmented; a last batch that is not full is left to the next epoch's shuffle.
 
-        Where `first` steps of it have been done already, the rest.
+        Where `first` steps of it have been done already, the rest. All processes of a world draw the same batches, and each
+        reads its part of every one.
         """
         order = torch.randperm(len(self), generator=generator).to(self.inputs.device)
         for step in range(first, steps_per_epoch(len(self), batch_size)):
-            yield Batch(self, order[step * batch_size : (step + 1) * batch_size], augment)
+            yield Batch(self, order[step * batch_size : (step + 1) * batch_size], augment, world)
 
-    def in_order(self, batch_size: int = 500) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
-        """Every example once."""
-        for start in range(0, len(self), batch_size):
+    def in_order(self, batch_size: int = 500, *, world: World = ALONE) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+        """Every example once; of a world's processes, each has a stretch of the batches."""
+        for start in world.share(range(0, len(self), batch_size)):
             yield self.numbers(self.inputs[start : start + batch_size]), self.targets[start : start + batch_size]
 
     def numbers(self, inputs: torch.Tensor) -> torch.Tensor:
@@ -146,17 +150,23 @@ class Batch:
     """(n,) of the examples in the split."""
     augment: Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
     """Of inputs as they are stored and their positions in the split."""
+    world: World = ALONE
+    """Whose processes read a part each."""
     stored: torch.Tensor | None = None
-    """Their inputs, where they were decoded for this step; None: as the split holds them."""
+    """Inputs of this process's part, where they were decoded for this step; None: as the split holds them."""
 
     def __len__(self) -> int:
         return len(self.positions)
 
+    def passes(self, size: int) -> int:
+        """In how many pieces of at most `size` examples this process's part comes: as many as every other's."""
+        return pieces_of(pieces_of(len(self), self.world.size), size)
+
     def pieces(self, size: int) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
         """Inputs and targets in pieces of at most `size` examples, as even as can be: a norm may need more than one."""
-        number = pieces_of(len(self), size)
+        number, own = self.passes(size), self.world.share(self.positions)
         stored = [None] * number if self.stored is None else self.stored.tensor_split(number)
-        for positions, decoded in zip(self.positions.tensor_split(number), stored, strict=True):
+        for positions, decoded in zip(own.tensor_split(number), stored, strict=True):
             inputs = self.augment(self.split.inputs[positions] if decoded is None else decoded, positions)
             yield self.split.numbers(inputs), self.split.targets[positions]
 

@@ -23,6 +23,7 @@ from safetensors.torch import save
 from dlcat.disk import disk_errors
 from dlcat.errors import StoppedError
 from dlcat.run import CHECKPOINT_SECONDS, writing
+from dlcat.train.distributed import ALONE, World
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -38,14 +39,19 @@ class Checkpoints:
     every_seconds: float = CHECKPOINT_SECONDS
     stop: Event = field(default_factory=Event)
     """Set by who wants the training to end after the step that is under way."""
+    world: World = ALONE
+    """Whose first process writes; all of them stop where one is asked to."""
     damaged: list[str] = field(default_factory=list)
     """What `newest` had to leave out, and why."""
     _last_seconds: float = field(default_factory=monotonic)
 
-    @property
     def due(self) -> bool:
-        """Whether the last one is long ago, or this is the last step."""
-        return self.stop.is_set() or monotonic() - self._last_seconds >= self.every_seconds
+        """Whether the last one is long ago, or this is the last step; all processes ask together, and hear the same."""
+        is_late = monotonic() - self._last_seconds >= self.every_seconds
+        is_wanted, is_last = self.world.any(is_late, self.stop.is_set())
+        if is_last:
+            self.stop.set()
+        return is_wanted or is_last
 
     @property
     def steps(self) -> list[int]:
@@ -53,7 +59,7 @@ class Checkpoints:
         return [int(path.stem) for path in self._described()]
 
     def keep(self, step: int, state: dict[str, Any]) -> None:
-        """Write a state down, and remove those before the last two.
+        """Write a state down, where this process is the first, and remove those before the last two.
 
         Args:
             step: of the whole run; later states have higher ones.
@@ -63,7 +69,14 @@ class Checkpoints:
             DiskError: it cannot be written; those that were there still are.
             StoppedError: it is written, and `stop` is set.
         """
-        content = pack(state)
+        if self.world.is_first:
+            self._write(step, pack(state))
+        self._last_seconds = monotonic()
+        if self.stop.is_set():
+            self.world.wait()  # where one process ends, whatever has started them ends the others
+            raise StoppedError(f"stopped after step {step}", hint="the same command with --resume goes on from there")
+
+    def _write(self, step: int, content: bytes) -> None:
         with disk_errors(self.folder):
             self.folder.mkdir(exist_ok=True)
         with writing(self.folder / f"{step:08d}.safetensors") as path:
@@ -73,9 +86,6 @@ class Checkpoints:
             path.write_text(json.dumps(about) + "\n", encoding="utf-8")
         for old in self._described()[KEPT:]:
             _remove(old)
-        self._last_seconds = monotonic()
-        if self.stop.is_set():
-            raise StoppedError(f"stopped after step {step}", hint="the same command with --resume goes on from there")
 
     def newest(self) -> dict[str, Any] | None:
         """The last state that is whole; None where there is none."""

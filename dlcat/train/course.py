@@ -64,6 +64,8 @@ class Course:
     def begin(cls, experiment: Experiment) -> Course:
         """Before the first step."""
         order, noise = experiment.generators()
+        if not experiment.world.is_first:  # what one process's dropout leaves out, another's does not
+            torch.manual_seed(experiment.world.seed(experiment.recipe.train.seed))
         zero = torch.zeros((), device=experiment.device.device)
         decay = experiment.recipe.train.ema
         average = None if decay is None else WeightAverage(experiment.model, decay)
@@ -98,7 +100,10 @@ class Course:
         self.shuffle = self.order.get_state()
 
     def state(self) -> dict[str, Any]:
-        """Everything, as `checkpoint.pack` takes it."""
+        """Everything, as `checkpoint.pack` takes it; of what is each process's own, the list over all of them.
+
+        All processes of a world ask for it together.
+        """
         built = self.experiment
         return {
             "model": dict(built.model.state_dict()),
@@ -106,9 +111,7 @@ class Course:
             "scaler": built.scaler.state_dict(),
             "average": None if self.average is None else self.average.state(),
             "looks": [asdict(look) for look in built.looks],
-            "chance": _chance(built.device.device),
-            "algorithms": {key: asdict(timing) for key, timing in auto.choices().items()},
-            "noise": self.noise.get_state(),
+            "own": built.world.gathered(self._own()),
             "shuffle": self.shuffle,
             "loss_sum": self.loss_sum,
             "hits": self.hits,
@@ -117,7 +120,7 @@ class Course:
         }
 
     def take_up(self, state: dict[str, Any]) -> None:
-        """Be where a state was taken, to the bit.
+        """Be where a state was taken, to the bit; a process that was not there then keeps its own sources of chance.
 
         Raises:
             RuntimeError, ValueError, KeyError: it is the state of another experiment.
@@ -129,15 +132,27 @@ class Course:
         if self.average is not None:
             self.average.take_up(state["average"])
         built.looks[:] = [Look(**look) for look in state["looks"]]
-        auto.know({key: auto.Timing(**timing) for key, timing in state["algorithms"].items()})
-        self.noise.set_state(state["noise"])
         self.shuffle = state["shuffle"]
         self.order.set_state(self.shuffle)
         device = built.device.device
         self.loss_sum, self.hits = state["loss_sum"].to(device), state["hits"].to(device)
         self.epoch, self.steps, self.seen, self.gradients = state["counts"]
         self.epoch_clock, self.run_clock = map(Clock, state["seconds"])
-        _take_chance(state["chance"], device)
+        for own in state["own"][built.world.rank : built.world.rank + 1]:
+            self._take_own(own)
+
+    def _own(self) -> dict[str, Any]:
+        """What differs from process to process."""
+        return {
+            "chance": _chance(self.experiment.device.device),
+            "noise": self.noise.get_state(),
+            "algorithms": {key: asdict(timing) for key, timing in auto.choices().items()},
+        }
+
+    def _take_own(self, own: dict[str, Any]) -> None:
+        _take_chance(own["chance"], self.experiment.device.device)
+        self.noise.set_state(own["noise"])
+        auto.know({key: auto.Timing(**timing) for key, timing in own["algorithms"].items()})
 
 
 def _chance(device: torch.device) -> dict[str, Any]:

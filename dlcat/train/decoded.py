@@ -8,16 +8,19 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
+from dlcat.locations import launched
 from dlcat.readers import EncodedExamples, Examples
 from dlcat.readers.decoders import decoded, default_count
 from dlcat.readers.pixels import Crops
 from dlcat.train.batches import Batch, Batches, InputStatistics, resident, statistics, steps_per_epoch
+from dlcat.train.distributed import ALONE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from dlcat.recipe import Inputs
     from dlcat.train.device import Device
+    from dlcat.train.distributed import World
 
 MEASURED = 1024
 """Examples, evenly spread, that tell the mean and deviation of a split too large to be decoded for that."""
@@ -93,19 +96,21 @@ class DecodedBatches(Batches):
         augment: Callable[[torch.Tensor, torch.Tensor], torch.Tensor],
         *,
         first: int = 0,
+        world: World = ALONE,
     ) -> Iterator[Batch]:
         """One epoch in random order, cropped at random and augmented; see `Batches.shuffled`."""
         order = self._order(generator)
         seed = int(torch.randint(2**62, (), generator=generator))
         steps = range(first, steps_per_epoch(len(self), batch_size))
         plan = [order[step * batch_size : (step + 1) * batch_size] for step in steps]
-        pictures = self.inputs.read([positions.numpy() for positions in plan], seed)
+        pictures = self.inputs.read([world.share(positions).numpy() for positions in plan], seed)
         for positions, stored in zip(plan, pictures, strict=True):
-            yield Batch(self, positions, augment, stored)
+            yield Batch(self, positions, augment, world, stored)
 
-    def in_order(self, batch_size: int = 500) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
-        """Every example once, by its centre crop."""
-        plan = [np.arange(start, min(start + batch_size, len(self))) for start in range(0, len(self), batch_size)]
+    def in_order(self, batch_size: int = 500, *, world: World = ALONE) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+        """Every example once, by its centre crop; see `Batches.in_order`."""
+        starts = world.share(range(0, len(self), batch_size))
+        plan = [np.arange(start, min(start + batch_size, len(self))) for start in starts]
         for positions, stored in zip(plan, self.inputs.read(plan, None), strict=True):
             yield self.numbers(stored), self.targets[torch.from_numpy(positions)]
 
@@ -175,7 +180,8 @@ def batches_of(
 def _decoded(
     examples: EncodedExamples, positions: np.ndarray[Any, Any], inputs: Inputs, device: torch.device
 ) -> Decoded:
-    workers = default_count() if inputs.workers == "auto" else inputs.workers
+    ranks = launched().get("LOCAL_WORLD_SIZE", 1)
+    workers = default_count(ranks) if inputs.workers == "auto" else inputs.workers
     return Decoded(examples, positions, crops_of(examples, inputs), workers, device)
 
 

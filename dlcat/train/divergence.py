@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from dlcat.train.course import Course
 
 
+NO_FAULT = "all outputs are finite"
+
+
 def require_finite(course: Course, loss: float, batch: Batch, progress: float, checkpoints: Checkpoints | None) -> None:
     """Stop where the loss of a step is no longer a finite number.
 
@@ -36,10 +39,11 @@ def require_finite(course: Course, loss: float, batch: Batch, progress: float, c
     if math.isfinite(loss):
         return
     experiment, recipe = course.experiment, course.experiment.recipe
+    found = experiment.world.gathered(first_fault(experiment.model, lambda: _forward(course, batch, progress)))
     lines = [
         f"{recipe.name}: the training loss is {loss} in epoch {course.epoch} of {recipe.train.epochs}, step "
         f"{course.steps + 1}",
-        first_fault(experiment.model, lambda: _forward(course, batch, progress)),
+        next((fault for fault in found if fault != NO_FAULT), NO_FAULT),  # of the process that had the example
     ]
     kept = checkpoints.steps if checkpoints else []
     if kept:
@@ -70,7 +74,7 @@ def first_fault(model: nn.Module, run: Callable[[], None]) -> str:
             if next(module.children(), None) is None:
                 hooks.callback(module.register_forward_hook(looking(name)).remove)
         run()
-    return f"the first outputs that are not finite are those of layer {found[0]}" if found else "all outputs are finite"
+    return f"the first outputs that are not finite are those of layer {found[0]}" if found else NO_FAULT
 
 
 def _forward(course: Course, batch: Batch, progress: float) -> None:

@@ -29,6 +29,7 @@ DECISIVE = (
     "cpu",
     "cpu_capability",
     "threads",
+    "processes",
     "gpu",
 )
 """Where one of these differs, numbers may differ in their last digits."""
@@ -36,7 +37,7 @@ VERSIONS = ("numpy", "scipy", "scikit-learn", "pillow", "safetensors")
 
 
 def describe(
-    device: devices.Device, digests: Mapping[str, str], lock: Mapping[str, Any] | None = None
+    device: devices.Device, digests: Mapping[str, str], lock: Mapping[str, Any] | None = None, *, processes: int = 1
 ) -> dict[str, Any]:
     """Versions, processor, threads, git state and the hashes of the data.
 
@@ -44,6 +45,7 @@ def describe(
         device: what is trained on, and how.
         digests: artifact file to verified sha256.
         lock: what `dlcat.fetch.lockfile.citation` says of the lock file; None where there is none.
+        processes: how many train together.
     """
     return {
         "dlcat": __version__,
@@ -60,6 +62,7 @@ def describe(
         "cpu_capability": torch.backends.cpu.get_cpu_capability(),
         "cores": os.cpu_count(),
         "threads": torch.get_num_threads(),
+        "processes": processes,
         "waiting": waiting.chosen(),
         "gpu": devices.name(device.device) if device.device.type == "cuda" else None,
         "git": _git(),

@@ -31,6 +31,7 @@ from dlcat.train.augment import Shown, shrink, telling
 from dlcat.train.augment import augmentation as augmentations
 from dlcat.train.contradictions import contradictions
 from dlcat.train.device import choose as choose_device
+from dlcat.train.distributed import ALONE
 from dlcat.train.mix import mix as mixes
 from dlcat.train.mix import mixing
 
@@ -45,6 +46,7 @@ if TYPE_CHECKING:
     from dlcat.schema import Fault
     from dlcat.tasks import Task
     from dlcat.train.device import Device
+    from dlcat.train.distributed import World
     from dlcat.train.mix import Mixed
 
 FAMILIES: dict[str, Family] = {
@@ -85,16 +87,21 @@ class Experiment:
     """The optimizer's learning rate per parameter group, before the schedule."""
     looks: list[Look]
     """What looks at the validation split showed so far; a schedule may go by them."""
+    world: World = ALONE
+    """The processes that train it together."""
 
     @property
     def base_rate(self) -> float:
         return self.base_rates[0]
 
     def generators(self) -> tuple[torch.Generator, torch.Generator]:
-        """The sources of randomness of a run: the order of examples (CPU) and the augmentation (on the device)."""
+        """The sources of randomness of a run: the order of examples (CPU) and the augmentation (on the device).
+
+        The processes of a world shuffle alike, and each augments in its own way.
+        """
         seed = self.recipe.train.seed
         order = torch.Generator().manual_seed(seed)
-        noise = torch.Generator(self.device.device).manual_seed(seed + 1)
+        noise = torch.Generator(self.device.device).manual_seed(self.world.seed(seed + 1))
         return order, noise
 
     def batch_size(self, examples: int) -> int:
@@ -190,6 +197,7 @@ def build(
     classes: Sequence[str],
     device: Device,
     class_counts: Sequence[int] | None = None,
+    world: World = ALONE,
 ) -> Experiment:
     """The experiment that a checked recipe describes.
 
@@ -199,6 +207,7 @@ def build(
         classes: class names in label order.
         device: where it runs.
         class_counts: training examples of each class; None where it is not going to be trained.
+        world: the processes that train it together.
 
     Raises:
         InvalidError: the parts do not fit each other, such as groups that do not divide the channels.
@@ -233,6 +242,7 @@ def build(
         tuple(mixes.bind(choice) for choice in recipe.mix),
         tuple(group["lr"] for group in built.param_groups),
         looks,
+        world,
     )
 
 
@@ -244,6 +254,25 @@ def build_task(recipe: Recipe, classes: Sequence[str], class_counts: Sequence[in
     """
     built: Task = _fitting(recipe, ("task",), partial(counting(tasks.bind(recipe.task), class_counts), classes))
     return built
+
+
+def require_shares(experiment: Experiment, batch_size: int) -> None:
+    """Stop where a step has too few examples for the processes that train together.
+
+    Raises:
+        InvalidError: one of them would have none in a piece, or one where the norm needs more.
+    """
+    world, recipe = experiment.world, experiment.recipe
+    passes = pieces_of(pieces_of(batch_size, world.size), experiment.piece_size(batch_size))
+    traits = norm.traits(recipe.model.norm.name)
+    least = 2 if traits.needs_batch and not traits.spans_processes else 1
+    if batch_size // world.size // passes < least:
+        raise InvalidError(
+            f"{recipe.at(('train', 'batch_size'))}: {batch_size} examples a step, in pieces of at most "
+            f"{experiment.piece_size(batch_size)}, leave one of {world.size} processes with a piece of "
+            f"{batch_size // world.size // passes}; norm {recipe.model.norm.name} needs at least {least}",
+            hint="a larger batch_size, one that the processes divide, or fewer of them",
+        )
 
 
 def device_for(recipe: Recipe, device: str) -> Device:

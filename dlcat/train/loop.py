@@ -89,11 +89,11 @@ def fit(
         course.begin_epoch()
         rate = experiment.set_rate(progress())
         augment = partial(experiment.augment, epoch=course.epoch, generator=course.noise)
-        for batch in train.shuffled(batch_size, course.order, augment, first=course.steps):
+        for batch in train.shuffled(batch_size, course.order, augment, first=course.steps, world=experiment.world):
             share = progress()
             rate = experiment.set_rate(share)
             taken = step(batch, share)
-            is_time = checkpoints is not None and checkpoints.due
+            is_time = checkpoints is not None and checkpoints.due()
             if is_time or taken.loss_sum.is_cpu or course.steps == steps - 1:  # a GPU has to answer waits
                 require_finite(course, float(course.loss_sum + taken.loss_sum), batch, share, checkpoints)
             course.add(taken, len(batch))
@@ -121,12 +121,15 @@ def fit(
 
 @torch.inference_mode()
 def outputs_of(experiment: Experiment, batches: Batches) -> torch.Tensor:
-    """The model's outputs for every example in order, (N, outputs) float32 on the CPU, in evaluation mode."""
+    """The model's outputs for every example in order, (N, outputs) float32 on the CPU, in evaluation mode.
+
+    The processes of a world take a part each, and all of them have the whole.
+    """
+    world = experiment.world
+    world.follow_first(list(experiment.model.buffers()))
     experiment.model.eval()
-    collected = []
-    for inputs, _ in batches.in_order():
-        collected.append(experiment.outputs(inputs))
-    return torch.cat(collected)
+    own = [experiment.outputs(inputs) for inputs, _ in batches.in_order(world=world)]
+    return torch.cat([outputs for part in world.gathered(own) for outputs in part])
 
 
 def score(experiment: Experiment, batches: Batches) -> Score:

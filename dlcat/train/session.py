@@ -17,6 +17,7 @@ from safetensors.torch import load_file, save
 from dlcat import run as runs
 from dlcat.compiler import without_compiler
 from dlcat.errors import InvalidError
+from dlcat.layers.norms import norm
 from dlcat.machine import keep_memory
 from dlcat.train import device as devices
 from dlcat.train import environment, experiment, memory, stopping
@@ -27,13 +28,14 @@ from dlcat.train.checkpoint import Checkpoints
 from dlcat.train.contradictions import going_by_validation
 from dlcat.train.course import Course
 from dlcat.train.decoded import batches_of, input_shape, measure
+from dlcat.train.distributed import ALONE
 from dlcat.train.division import divide, told
 from dlcat.train.energy import metered
 from dlcat.train.findings import findings
 from dlcat.train.loop import Epoch, fit, outputs_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
 
     from dlcat.catalog import Dataset
@@ -41,6 +43,7 @@ if TYPE_CHECKING:
     from dlcat.readers import EncodedExamples, Examples
     from dlcat.recipe import Recipe
     from dlcat.run import Run
+    from dlcat.train.distributed import World
     from dlcat.train.experiment import Experiment
 
 WORST_ERRORS = 24
@@ -62,6 +65,8 @@ class Started:
     """Epochs and, of the next one, steps that are done: (0, 0) but for a run that is taken up again."""
     remarks: tuple[str, ...]
     """What else there is to say of a run that is taken up again: what differs, or is damaged."""
+    processes: int = 1
+    """That train together."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,8 +108,11 @@ def train(
     resume: Run | None = None,
     checkpoint_seconds: float = runs.CHECKPOINT_SECONDS,
     stop: Event | None = None,
+    world: World = ALONE,
 ) -> Iterator[Started | Epoch | Finished]:
     """Train a recipe and keep everything in a new folder below `folder`.
+
+    Where several processes train together, each calls this; the first one writes and yields, the others only compute.
 
     Args:
         recipe: as loaded with `experiment.check`.
@@ -120,6 +128,7 @@ def train(
         resume: an unfinished run of the same recipe, to be gone on with; what comes out is equal to the bit.
         checkpoint_seconds: how often to write down where the training stands; 0 after every step.
         stop: once it is set, the training ends after the step that is under way, and can be gone on with.
+        world: the processes that train together; `resume` is asked for of the first only.
 
     Raises:
         InvalidError: the recipe does not fit itself or the data, or the run's checkpoint does not fit the recipe.
@@ -129,36 +138,42 @@ def train(
     """
     keep_memory()
     asked = experiment.resolve(recipe)
-    recipe = asked if resume is None else asked.settled(resume.environment().get("found") or {})
+    recipe = asked.settled(world.from_first(lambda: resume.environment().get("found") or {} if resume else {}))
     require_takes(recipe, train_examples)
-    splits = split(recipe, train_examples, test_examples, experiment.device_for(recipe, device))
+    splits = split(recipe, train_examples, test_examples, experiment.device_for(recipe, world.device(device)))
     shape = input_shape(train_examples, recipe.inputs)
     classes = train_examples.classes
     class_counts = splits.train.class_counts(len(classes))
     build = partial(experiment.build, input_shape=shape, classes=classes, class_counts=class_counts)
-    chosen = calibrate(recipe, splits.train, lambda tried: build(recipe, device=tried))
-    if resume is not None:  # what it found is written in its recipe by now; why, is in its environment
+    chosen = _calibrated(recipe, splits.train, partial(build, recipe), world)
+    if resume is not None and world.is_first:  # what it found is written in its recipe by now; why, in its environment
         chosen = replace(chosen, reasons=resume.environment().get("reasons") or chosen.reasons)
     recipe, splits = recipe.settled(chosen.found), splits.on(chosen)
-    built = build(recipe, device=chosen)
-    environs = environment.describe(chosen, digests, lock) | {"found": _found(asked, chosen)}
+    built = build(recipe, device=chosen, world=world)
+    experiment.require_shares(built, built.batch_size(len(splits.train)))
+    world.follow_first([*built.model.parameters(), *built.model.buffers()])
+    course = Course.begin(built)
+    checkpoints = Checkpoints(folder, checkpoint_seconds, stop or Event(), world)
+    if not world.is_first:
+        _assist(course, splits, checkpoints)
+        return
+    environs = environment.describe(chosen, digests, lock, processes=world.size) | {"found": _found(asked, chosen)}
     counts = (len(splits.train), len(splits.validation or ()), len(splits.test))
     run = resume or runs.create(folder, recipe.name, recipe.train.seed, datetime.now())
     with runs.training(run), metered() as meter:
-        checkpoints = Checkpoints(run.checkpoints_path, checkpoint_seconds, stop or Event())
-        course = Course.begin(built)
+        checkpoints.folder = run.checkpoints_path
+        state = world.from_first(checkpoints.newest)
         remarks: list[str] = []
         if resume is None:
             run.write_json("inputs.json", _inputs(splits.train.statistics, shape, train_examples.classes))
             run.write_json("environment.json", environs)
             run.write_text("recipe.yaml", recipe.to_yaml())  # last: with it the folder is a run that can be taken up
         else:
-            remarks = _take_up(run, course, checkpoints, environs)
-        yield Started(
-            run, chosen, cost.parameters, cost.macs, *counts, (course.epoch - 1, course.steps), tuple(remarks)
-        )
+            remarks = _take_up(run, course, state, checkpoints, environs)
+        at = (course.epoch - 1, course.steps)
+        yield Started(run, chosen, cost.parameters, cost.macs, *counts, at, tuple(remarks), world.size)
 
-        epochs = _epochs(run)
+        epochs = world.from_first(lambda: _epochs(run))
         for epoch in fit(course, splits.train, splits.validation, checkpoints):
             run.log(epoch.plain())
             epochs.append(epoch)
@@ -177,6 +192,7 @@ def train(
             "question": recipe.question,
             "dataset": _about(dataset),
             "device": str(chosen.device),
+            "processes": world.size,
             "precision": chosen.precision,
             "layout": chosen.layout,
             "compiled": chosen.compiled,
@@ -310,7 +326,46 @@ def _found(asked: Recipe, chosen: devices.Device) -> dict[str, Any]:
     return {key: value for key, value in chosen.found.items() if getattr(asked.train, key) == "auto"}
 
 
-def _take_up(run: Run, course: Course, checkpoints: Checkpoints, environs: dict[str, Any]) -> list[str]:
+def _calibrated(recipe: Recipe, train: Batches, build: Callable[..., Experiment], world: World) -> devices.Device:
+    """What the first process finds, on this one's device; by rule where a norm would wait for the others."""
+    spans = norm.traits(recipe.model.norm.name).spans_processes and world.size > 1
+
+    def find() -> devices.Device:
+        return train.device if spans else calibrate(recipe, train, lambda tried: build(device=tried))
+
+    return replace(world.from_first(find), device=train.device.device)
+
+
+def _assist(course: Course, splits: Splits, checkpoints: Checkpoints) -> None:
+    """What every process but the first does: the same steps and looks, of which it writes nothing down."""
+    built, world = course.experiment, course.experiment.world
+    _go_to(course, world.from_first(checkpoints.newest))
+    epochs: list[Epoch] = world.from_first(list)
+    for epoch in fit(course, splits.train, splits.validation, checkpoints):
+        epochs.append(epoch)
+        if stopping.stop_reason(built.recipe, epochs):
+            break
+    outputs_of(built, splits.test)
+
+
+def _go_to(course: Course, state: dict[str, Any] | None) -> None:
+    """Be where the state was taken, or at the beginning.
+
+    Raises:
+        InvalidError: it is of another training.
+    """
+    try:
+        if state is not None:
+            course.take_up(state)
+    except (RuntimeError, ValueError, KeyError, TypeError) as error:
+        raise InvalidError(
+            f"{course.experiment.recipe.name}: its checkpoint is not of this training: {error}"
+        ) from error
+
+
+def _take_up(
+    run: Run, course: Course, state: dict[str, Any] | None, checkpoints: Checkpoints, environs: dict[str, Any]
+) -> list[str]:
     """Be where the run's last whole checkpoint was taken, or at its beginning; what there is to say of that.
 
     Raises:
@@ -318,13 +373,8 @@ def _take_up(run: Run, course: Course, checkpoints: Checkpoints, environs: dict[
     """
     before = run.environment()
     remarks = [f"{each}; not bit for bit as without a pause" for each in environment.differences(before, environs)]
-    state = checkpoints.newest()
     remarks += [f"{each}; the one before it serves" for each in checkpoints.damaged]
-    if state is not None:
-        try:
-            course.take_up(state)
-        except (RuntimeError, ValueError, KeyError, TypeError) as error:
-            raise InvalidError(f"{checkpoints.folder}: not of this training: {error}") from error
+    _go_to(course, state)
     run.forget_epochs_after(course.epoch - 1)
     pause = {"when": environs["started"], "epochs": course.epoch - 1, "steps": course.steps, "remarks": remarks}
     run.write_json("environment.json", {**before, "resumed": [*before.get("resumed", []), pause]})

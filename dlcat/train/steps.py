@@ -10,6 +10,7 @@ import torch
 from torch.nn.utils import clip_grad_norm_
 
 from dlcat.optim.closure import Closure, needs_closure
+from dlcat.train.gradients import GradientSum
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -44,7 +45,7 @@ def stepper(experiment: Experiment, noise: torch.Generator) -> Callable[[Batch, 
     forward = experiment.device.compile(experiment.model)
     if needs_closure(experiment.optimizer):
         return partial(_search, experiment, forward, noise)
-    return partial(_follow, experiment, forward)
+    return partial(_follow, experiment, forward, GradientSum(experiment.world, experiment.model.parameters()))
 
 
 def gradient(experiment: Experiment, forward: Forward, batch: Batch) -> None:
@@ -59,14 +60,16 @@ def gradient(experiment: Experiment, forward: Forward, batch: Batch) -> None:
         experiment.scaler.scale(loss * (count / len(batch))).backward()  # type: ignore[no-untyped-call]
 
 
-def _follow(experiment: Experiment, forward: Forward, batch: Batch, progress: float) -> Taken:
+def _follow(experiment: Experiment, forward: Forward, gradients: GradientSum, batch: Batch, progress: float) -> Taken:
     """Take the gradient once, and let the optimizer follow it."""
     scaler = experiment.scaler
     seen: list[tuple[Tensor, Tensor]] = []
+    gradients.expect(batch.passes(experiment.piece_size(len(batch))))
     for loss, hits, count in _losses(experiment, forward, batch, progress):
         scaler.scale(loss * (count / len(batch))).backward()  # type: ignore[no-untyped-call]
         seen.append((loss.detach() * count, hits))
-    taken = _taken(seen, 1)
+    gradients.finish()
+    taken = _taken(experiment, seen, 1)
     # Where that costs no waiting, the weights are left as they were before what is no number, to be looked at.
     if not taken.loss_sum.is_cpu or taken.loss_sum.isfinite():
         if clip_norm := experiment.recipe.train.clip_norm:
@@ -93,21 +96,30 @@ def _search(experiment: Experiment, forward: Forward, noise: torch.Generator, ba
             yield loss * (count / len(batch))
 
     before = optimizer.gradient_evaluations  # type: ignore[attr-defined]
-    optimizer.step(Closure(partial(optimizer.zero_grad, set_to_none=True), addends))  # type: ignore[arg-type]
+    weights = tuple(experiment.model.parameters())
+    clear = partial(optimizer.zero_grad, set_to_none=True)
+    closure = Closure(clear, addends, weights=weights, add_up=experiment.world.add_up)
+    optimizer.step(closure)  # type: ignore[arg-type]
     optimizer.zero_grad(set_to_none=True)
-    return _taken(evaluations[0], optimizer.gradient_evaluations - before)  # type: ignore[attr-defined]
+    return _taken(experiment, evaluations[0], optimizer.gradient_evaluations - before)  # type: ignore[attr-defined]
 
 
-def _taken(seen: list[tuple[Tensor, Tensor]], gradients: int) -> Taken:
-    """From the sum of losses and the hits of every piece."""
+def _taken(experiment: Experiment, seen: list[tuple[Tensor, Tensor]], gradients: int) -> Taken:
+    """From the sum of losses and the hits of every piece, of all processes."""
     loss_sums, hits = zip(*seen, strict=True)
-    return Taken(torch.stack(loss_sums).sum(), torch.stack(hits).sum(), gradients)
+    loss_sum, hit_count = torch.stack(loss_sums).sum(), torch.stack(hits).sum()
+    experiment.world.add_up([loss_sum, hit_count])
+    return Taken(loss_sum, hit_count, gradients)
 
 
 def _losses(
     experiment: Experiment, forward: Forward, batch: Batch, progress: float
 ) -> Iterator[tuple[Tensor, Tensor, int]]:
-    """Mean loss, hits and count of every piece of the batch, each made when it is asked for."""
+    """Mean loss, hits and count of every piece of this process's part of the batch, each made when it is asked for.
+
+    What the model keeps beside its weights, such as running averages, is that of the first process before every batch.
+    """
+    experiment.world.follow_first(list(experiment.model.buffers()))
     mix = experiment.mixing()
     for inputs, targets in batch.pieces(experiment.piece_size(len(batch))):
         mixed = mix(inputs)

@@ -184,6 +184,8 @@ def _facts(outcome: Mapping[str, Any], epochs: Sequence[Mapping[str, Any]]) -> I
     )
     yield from _resources(outcome)
     yield _fact("device", outcome.get("device"), reasons.get("device"))
+    if outcome.get("processes", 1) > 1:
+        yield _fact("processes", units.count(outcome["processes"]), "that trained together")
     yield _fact("precision", outcome.get("precision"), reasons.get("precision"))
     yield _fact("memory layout", outcome.get("layout"), reasons.get("layout"))
     yield _fact("compiled", "yes" if outcome.get("compiled") else "no", reasons.get("compile"))

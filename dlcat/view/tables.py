@@ -238,12 +238,17 @@ def result(outcome: Mapping[str, Any], report: Path, console: Console | None = N
             *ending(outcome),
             ("without a network", beside(outcome.get("baseline"))),
             ("time", f"{units.duration(outcome['seconds'])}, {units.count(outcome['examples_per_second'])} examples/s"),
-            ("on", f"{outcome['device']}, {outcome['precision']}, {outcome['layout']}"),
+            ("on", _where(outcome)),
             ("parameters", units.count(outcome["parameters"])),
             ("report", str(report)),
         ]
     )
     return page.text()
+
+
+def _where(outcome: Mapping[str, Any]) -> str:
+    together = f", {outcome['processes']} processes" if outcome.get("processes", 1) > 1 else ""
+    return f"{outcome['device']}, {outcome['precision']}, {outcome['layout']}{together}"
 
 
 def exported(told: Mapping[str, Any], console: Console | None = None) -> str:

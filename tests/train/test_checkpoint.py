@@ -127,11 +127,11 @@ def test_where_all_are_damaged_there_is_none(tmp_path: Path) -> None:
 
 
 def test_it_is_time_after_a_while_or_when_it_is_the_last_step(tmp_path: Path) -> None:
-    assert Checkpoints(tmp_path, 0).due
+    assert Checkpoints(tmp_path, 0).due()
     checkpoints = Checkpoints(tmp_path, 1000)
-    assert not checkpoints.due
+    assert not checkpoints.due()
     checkpoints.stop.set()
-    assert checkpoints.due
+    assert checkpoints.due()
     with pytest.raises(StoppedError, match="stopped after step 7"):
         checkpoints.keep(7, {"step": 7})
     assert checkpoints.newest() == {"step": 7}

@@ -22,6 +22,8 @@ class Traits:
     """It adds a number of its own to each channel, so that the convolution before it needs no bias."""
     needs_batch: bool = False
     """It cannot train on one example."""
+    spans_processes: bool = False
+    """Its statistics are those of the examples of all processes that train together."""
     averages_positions: bool = False
     """It averages over positions of one example, which torch computes faster on contiguous images."""
     standardizes_weights: bool = False

@@ -13,7 +13,7 @@ from dlcat.layers.norms import Epsilon, Momentum, norm
 from dlcat.layers.norms.rescaling import rescale
 
 
-@norm(needs_batch=True)
+@norm(needs_batch=True, spans_processes=True)
 def sync_batch(channels: int, *, momentum: Momentum = 0.1, eps: Epsilon = 1e-5) -> nn.Module:
     """As batch, over the batches of all processes that train together (Ioffe & Szegedy 2015, arXiv:1502.03167).
 
