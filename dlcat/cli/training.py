@@ -50,6 +50,9 @@ def train(
     nproc: Annotated[
         int, typer.Option(metavar="N", min=1, help="Processes of this machine that train it together.")
     ] = 1,
+    shard: Annotated[
+        bool, typer.Option("--shard", help="Divide the weights over the processes: FSDP, for what one cannot hold.")
+    ] = False,
     mirror: Mirrors = None,
     json: Json = False,
     catalog: Catalogs = None,
@@ -72,7 +75,7 @@ def train(
     out.draw(place.provide(checked, mirrors=tuple(mirror or ())))
     from dlcat.train.distributed import joined
 
-    with joined() as world:
+    with joined(shard=shard) as world:
         run = world.from_first(lambda: _to_resume(place, checked, out_, resume, started))
         if run is None or not run.finished:
             run = _train(

@@ -106,8 +106,8 @@ class Course:
         """
         built = self.experiment
         return {
-            "model": dict(built.model.state_dict()),
-            "optimizer": built.optimizer.state_dict(),
+            "model": built.world.whole(dict(built.model.state_dict())),
+            "optimizer": built.world.whole(built.optimizer.state_dict()),
             "scaler": built.scaler.state_dict(),
             "average": None if self.average is None else self.average.state(),
             "looks": [asdict(look) for look in built.looks],
@@ -126,8 +126,9 @@ class Course:
             RuntimeError, ValueError, KeyError: it is the state of another experiment.
         """
         built = self.experiment
-        built.model.load_state_dict(state["model"])
-        built.optimizer.load_state_dict(state["optimizer"])
+        weights, moments = _divided(built, state["model"], state["optimizer"])
+        built.model.load_state_dict(weights)
+        built.optimizer.load_state_dict(moments)
         built.scaler.load_state_dict(state["scaler"])
         if self.average is not None:
             self.average.take_up(state["average"])
@@ -153,6 +154,18 @@ class Course:
         _take_chance(own["chance"], self.experiment.device.device)
         self.noise.set_state(own["noise"])
         auto.know({key: auto.Timing(**timing) for key, timing in own["algorithms"].items()})
+
+
+def _divided(
+    built: Experiment, weights: dict[str, Any], moments: dict[str, Any]
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The states of model and optimizer as this process has them."""
+    if not built.world.shards:
+        return weights, moments
+    from dlcat.train import sharding
+
+    own = [weight for group in built.optimizer.param_groups for weight in group["params"]]
+    return sharding.divided(weights, built.model.state_dict()), sharding.divided_optimizer(moments, own)
 
 
 def _chance(device: torch.device) -> dict[str, Any]:

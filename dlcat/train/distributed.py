@@ -38,6 +38,8 @@ class World:
     size: int = 1
     local_rank: int = 0
     """Among the processes of this machine: which of its GPUs is this one's."""
+    shards: bool = False
+    """Each keeps a part of the weights, not all of them; see `dlcat.train.sharding`."""
 
     @property
     def is_first(self) -> bool:
@@ -89,6 +91,15 @@ class World:
         value: Value = said[0]
         return value
 
+    def whole(self, state: Value) -> Value:
+        """A state as it would be, did every process have all of it; see `dlcat.train.sharding`."""
+        if not self.shards:
+            return state
+        from dlcat.train import sharding  # half a second that only those pay who divide
+
+        undivided: Value = sharding.whole(state)
+        return undivided
+
     def wait(self) -> None:
         """Until all processes are here."""
         self.any(False)
@@ -121,8 +132,11 @@ ALONE = World()
 
 
 @contextmanager
-def joined() -> Iterator[World]:
+def joined(*, shard: bool = False) -> Iterator[World]:
     """The world that torchrun or `--nproc` started this process in; where nobody did, it is alone and joins nothing.
+
+    Args:
+        shard: whether each process is to keep a part of the weights.
 
     Raises:
         LostError: meanwhile, another of its processes ended.
@@ -131,7 +145,7 @@ def joined() -> Iterator[World]:
     if found.get("WORLD_SIZE", 1) == 1 or "RANK" not in found:
         yield ALONE
         return
-    world = World(found["RANK"], found["WORLD_SIZE"], found.get("LOCAL_RANK", 0))
+    world = World(found["RANK"], found["WORLD_SIZE"], found.get("LOCAL_RANK", 0), shard)
     try:
         if not distributed.is_initialized():
             _join(world, found)

@@ -57,7 +57,7 @@ def require_finite(course: Course, loss: float, batch: Batch, progress: float, c
 @torch.no_grad()
 def first_fault(model: nn.Module, run: Callable[[], None]) -> str:
     """Which layer's weights, or else outputs as the model runs, are not finite, in words."""
-    broken = [name for name, weights in model.named_parameters() if not weights.isfinite().all()]
+    broken = [name for name, weights in model.named_parameters() if not _own_part(weights).isfinite().all()]
     if broken:
         return f"{len(broken)} of its weights are not finite, the first of them {broken[0]}"
     found: list[str] = []
@@ -75,6 +75,12 @@ def first_fault(model: nn.Module, run: Callable[[], None]) -> str:
                 hooks.callback(module.register_forward_hook(looking(name)).remove)
         run()
     return f"the first outputs that are not finite are those of layer {found[0]}" if found else NO_FAULT
+
+
+def _own_part(weights: torch.Tensor) -> torch.Tensor:
+    """Of weights that the processes divide, what is here."""
+    part: torch.Tensor = weights.to_local() if hasattr(weights, "to_local") else weights
+    return part
 
 
 def _forward(course: Course, batch: Batch, progress: float) -> None:

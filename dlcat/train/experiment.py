@@ -214,7 +214,16 @@ def build(
     """
     task = build_task(recipe, classes, class_counts)
     model = device.place_model(build_model(recipe, input_shape, task.outputs))
+    if world.shards:
+        from dlcat.train import sharding  # half a second that only those pay who divide
+
+        sharding.shard(model, world, device.device.type)
     built = _fitting(recipe, ("optimizer",), partial(optimizers.bind(recipe.optimizer), model))
+    if world.shards and not type(built).__module__.startswith("torch.optim."):
+        raise InvalidError(
+            f"{recipe.at(('optimizer',))}: {recipe.optimizer.name} needs to see whole weights; with --shard expected one "
+            "that changes each number by itself, such as sgd or adamw"
+        )
     if needs_closure(built) and device.precision != "fp32":
         raise InvalidError(
             f"{recipe.at(('train', 'precision'))}: {recipe.optimizer.name} compares losses along a line, and in "

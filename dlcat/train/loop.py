@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass
 from functools import partial
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -129,6 +130,10 @@ def outputs_of(experiment: Experiment, batches: Batches) -> torch.Tensor:
     world.follow_first(list(experiment.model.buffers()))
     experiment.model.eval()
     own = [experiment.outputs(inputs) for inputs, _ in batches.in_order(world=world)]
+    if world.shards:  # whoever computes needs the others' weights: nobody may have fewer batches
+        most = max(world.gathered(len(own)))
+        for inputs, _ in islice(batches.in_order(), most - len(own)):
+            experiment.outputs(inputs)
     return torch.cat([outputs for part in world.gathered(own) for outputs in part])
 
 

@@ -151,7 +151,7 @@ def train(
     recipe, splits = recipe.settled(chosen.found), splits.on(chosen)
     built = build(recipe, device=chosen, world=world)
     experiment.require_shares(built, built.batch_size(len(splits.train)))
-    world.follow_first([*built.model.parameters(), *built.model.buffers()])
+    world.follow_first([*(() if world.shards else built.model.parameters()), *built.model.buffers()])
     course = Course.begin(built)
     checkpoints = Checkpoints(folder, checkpoint_seconds, stop or Event(), world)
     if not world.is_first:
@@ -174,16 +174,13 @@ def train(
         yield Started(run, chosen, cost.parameters, cost.macs, *counts, at, tuple(remarks), world.size)
 
         epochs = world.from_first(lambda: _epochs(run))
-        for epoch in fit(course, splits.train, splits.validation, checkpoints):
+        for epoch, best in _trained(course, splits, checkpoints, epochs):
             run.log(epoch.plain())
-            epochs.append(epoch)
-            if stopping.best(epochs) is epoch:
-                _write_weights(run.best_weights_path, built)
+            if best is not None:
+                _write_weights(run.best_weights_path, best)
             yield epoch
-            if stopping.stop_reason(recipe, epochs):
-                break
         seconds, joules, peak_bytes = course.run_clock.seconds, meter.joules, memory.peaks(chosen.device)
-        _write_weights(run.weights_path, built)
+        _write_weights(run.weights_path, _weights(built))
         measured = evaluate(built, splits.test, run)
         last = epochs[-1].validation
         result = {
@@ -193,6 +190,7 @@ def train(
             "dataset": _about(dataset),
             "device": str(chosen.device),
             "processes": world.size,
+            "sharded": world.shards,
             "precision": chosen.precision,
             "layout": chosen.layout,
             "compiled": chosen.compiled,
@@ -327,7 +325,9 @@ def _found(asked: Recipe, chosen: devices.Device) -> dict[str, Any]:
 
 
 def _calibrated(recipe: Recipe, train: Batches, build: Callable[..., Experiment], world: World) -> devices.Device:
-    """What the first process finds, on this one's device; by rule where a norm would wait for the others."""
+    """What the first process finds, on this one's device; by rule where it cannot compute without the others."""
+    if world.shards:
+        return _shardable(recipe, train.device)
     spans = norm.traits(recipe.model.norm.name).spans_processes and world.size > 1
 
     def find() -> devices.Device:
@@ -336,16 +336,40 @@ def _calibrated(recipe: Recipe, train: Batches, build: Callable[..., Experiment]
     return replace(world.from_first(find), device=train.device.device)
 
 
+def _shardable(recipe: Recipe, device: devices.Device) -> devices.Device:
+    """The device with a layout in which weights can be divided.
+
+    Raises:
+        InvalidError: the recipe asks for another.
+    """
+    if recipe.train.layout == "channels_last":
+        raise InvalidError(f"{recipe.at(('train', 'layout'))}: --shard divides contiguous weights; expected contiguous")
+    reasons = {**device.reasons, "layout": "weights are divided over the processes"}
+    return replace(device, layout="contiguous", reasons=reasons)
+
+
 def _assist(course: Course, splits: Splits, checkpoints: Checkpoints) -> None:
     """What every process but the first does: the same steps and looks, of which it writes nothing down."""
     built, world = course.experiment, course.experiment.world
     _go_to(course, world.from_first(checkpoints.newest))
     epochs: list[Epoch] = world.from_first(list)
+    for _ in _trained(course, splits, checkpoints, epochs):
+        pass
+    _weights(built)
+    outputs_of(built, splits.test)
+    if world.shards:  # the first process runs the model once more, and needs everybody's weights
+        findings(built, splits.test)
+
+
+def _trained(
+    course: Course, splits: Splits, checkpoints: Checkpoints, epochs: list[Epoch]
+) -> Iterator[tuple[Epoch, dict[str, torch.Tensor] | None]]:
+    """Train, and add to the epochs until it is time to stop; each comes with the weights where it is the best so far."""
     for epoch in fit(course, splits.train, splits.validation, checkpoints):
         epochs.append(epoch)
-        if stopping.stop_reason(built.recipe, epochs):
-            break
-    outputs_of(built, splits.test)
+        yield epoch, _weights(course.experiment) if stopping.best(epochs) is epoch else None
+        if stopping.stop_reason(course.experiment.recipe, epochs):
+            return
 
 
 def _go_to(course: Course, state: dict[str, Any] | None) -> None:
@@ -397,9 +421,9 @@ def _best(epochs: list[Epoch]) -> dict[str, Any] | None:
     return {"epoch": leader.epoch, "accuracy": leader.validation.accuracy}
 
 
-def _write_weights(path: Path, built: Experiment) -> None:
+def _write_weights(path: Path, weights: dict[str, torch.Tensor]) -> None:
     with runs.writing(path) as file:
-        file.write_bytes(save(_weights(built)))
+        file.write_bytes(save(weights))
 
 
 def _inputs(measured: InputStatistics, shape: tuple[int, ...], classes: tuple[str, ...]) -> dict[str, Any]:
@@ -416,8 +440,9 @@ def _read_inputs(run: Run) -> dict[str, Any]:
 
 
 def _weights(built: Experiment) -> dict[str, torch.Tensor]:
-    """The state dict as safetensors takes it: contiguous, on the CPU."""
-    return {name: tensor.detach().cpu().contiguous() for name, tensor in built.model.state_dict().items()}
+    """The state dict as safetensors takes it: whole, contiguous, on the CPU."""
+    state = built.world.whole(dict(built.model.state_dict()))
+    return {name: tensor.detach().cpu().contiguous() for name, tensor in state.items()}
 
 
 def _rates(built: Experiment, steps: int, epochs: int) -> list[list[float]]:

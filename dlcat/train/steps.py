@@ -45,7 +45,8 @@ def stepper(experiment: Experiment, noise: torch.Generator) -> Callable[[Batch, 
     forward = experiment.device.compile(experiment.model)
     if needs_closure(experiment.optimizer):
         return partial(_search, experiment, forward, noise)
-    return partial(_follow, experiment, forward, GradientSum(experiment.world, experiment.model.parameters()))
+    undivided = () if experiment.world.shards else experiment.model.parameters()
+    return partial(_follow, experiment, forward, GradientSum(experiment.world, undivided))
 
 
 def gradient(experiment: Experiment, forward: Forward, batch: Batch) -> None:

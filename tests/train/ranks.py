@@ -73,7 +73,8 @@ def built(world: World, cache: str, *overrides: str, count: int = COUNT) -> tupl
 
 
 def weights_of(model: torch.nn.Module) -> torch.Tensor:
-    return torch.cat([each.detach().flatten().double() for each in model.parameters()])
+    whole = [each.full_tensor() if hasattr(each, "full_tensor") else each for each in model.parameters()]
+    return torch.cat([each.detach().flatten().double() for each in whole])
 
 
 def trained(world: World, given: dict[str, Any]) -> dict[str, Any]:
@@ -92,6 +93,7 @@ def trained(world: World, given: dict[str, Any]) -> dict[str, Any]:
         "losses": [epoch.train.loss for epoch in epochs],
         "looks": [epoch.validation.loss for epoch in epochs if epoch.validation],
         "outputs": outputs_of(one, splits.test),
+        "own": sum(len(getattr(each, "_local_tensor", each).flatten()) for each in one.model.parameters()),
         "averages": [each.double() for each in one.model.buffers()],
     }
 
@@ -191,7 +193,7 @@ def without_divisible(world: World, given: dict[str, Any]) -> dict[str, Any]:
 
 def main(order: str, given: dict[str, Any], answer: str) -> None:
     torch.set_num_threads(1)
-    with joined() as world:
+    with joined(shard=given.get("shard", False)) as world:
         torch.save(globals()[order](world, given), answer)
 
 

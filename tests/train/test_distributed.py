@@ -279,3 +279,43 @@ def test_where_one_diverges_all_end_and_say_where(together: Together, tmp_path: 
     assert found[0]["error"] == found[1]["error"]
     assert found[0]["error"].startswith("DivergedError: ")
     assert "step" in found[0]["error"]
+
+
+SHARDED = {
+    "sgd": STILL,
+    "adamw": ("augment=[]", "optimizer=adamw"),
+    "shortened": (*STILL, "train.clip_norm=0.1"),
+    "in pieces": (*STILL, "train.micro_batch_size=4"),
+    "sync_batch": (*STILL, "model.norm=sync_batch"),
+}
+
+
+def test_with_the_weights_divided_the_steps_are_the_same(together: Together) -> None:
+    every = {name: (*each, "train.layout=contiguous") for name, each in SHARDED.items()}
+    whole, (first, second) = (together("each_of", trainings=every, shard=shard) for shard in (False, True))
+    for name in SHARDED:
+        torch.testing.assert_close(first[name]["weights"], whole[0][name]["weights"], atol=2e-5, rtol=1e-4)
+        torch.testing.assert_close(first[name]["outputs"], whole[0][name]["outputs"], atol=1e-4, rtol=1e-3)
+        assert first[name]["hashes"] == second[name]["hashes"]
+        assert first[name]["own"] + second[name]["own"] == whole[0][name]["own"]
+
+
+def test_divided_a_run_is_taken_up_to_the_bit_and_undivided_too(together: Together, tmp_path: Path) -> None:
+    order = {"overrides": MOVING, "shard": True}
+    for name in ("whole", "parts", "otherwise"):
+        stop_after = None if name == "whole" else (3, 3)
+        together("whole_runs", **order, folder=str(tmp_path / name), stop_after=stop_after)
+    together("whole_runs", **order, folder=str(tmp_path / "parts"), resume=True)
+    _assert_equal(_run(tmp_path / "parts"), _run(tmp_path / "whole"))
+    assert _run(tmp_path / "whole").result()["sharded"]
+    first, _ = together("whole_runs", overrides=MOVING, folder=str(tmp_path / "otherwise"), resume=True)
+    assert first["events"][-1] == "Finished"
+    assert _run(tmp_path / "otherwise").result()["metrics"]["test"]["accuracy"] == pytest.approx(
+        _run(tmp_path / "whole").result()["metrics"]["test"]["accuracy"], abs=0.05
+    )
+
+
+def test_an_optimizer_that_looks_at_whole_weights_does_not_divide_them(together: Together, tmp_path: Path) -> None:
+    wanted = (*MOVING, "optimizer=muon")
+    found = together("whole_runs", overrides=wanted, folder=str(tmp_path), shard=True)
+    assert all("needs to see whole weights" in each["error"] for each in found)
