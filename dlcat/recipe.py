@@ -7,7 +7,7 @@ and every fault is reported at once with the file and line, or the override, tha
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field, replace
-from functools import partial
+from functools import cache, partial
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from annotated_types import Ge, Gt, Le, Lt, MinLen
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from dlcat.document import Where
     from dlcat.locations import Locations
-    from dlcat.schema import Fault
+    from dlcat.schema import Fault, Schema
 
 Precision = Literal["auto", "fp32", "bf16", "fp16"]
 Layout = Literal["auto", "contiguous", "channels_last"]
@@ -121,8 +121,9 @@ class Train:
     """Stop after so many epochs without a better validation accuracy (Prechelt 1998); null: train all epochs."""
     progressive_resize: ProgressiveResize | None = None
     """Train on smaller images at first (Howard 2018; Tan & Le 2021, arXiv:2104.00298); null: on full ones throughout."""
-    test_time_augment: Literal["none", "flip"] = "none"
-    """flip: wherever the network is evaluated, outputs are averaged over each image and its mirror image."""
+    test_time_augment: Literal["none", "flip", "flip_shift"] = "none"
+    """Wherever the network is evaluated, outputs are averaged: flip, over each image and its mirror image; flip_shift, over
+    these and both of them moved by a pixel up and left, and down and right."""
 
     @property
     def holds_out(self) -> bool:
@@ -324,9 +325,7 @@ def read(text: str, name: str) -> Recipe:
 
 def json_schema() -> dict[str, Any]:
     """The JSON Schema of a recipe file, for editors that complete and check it."""
-    from dlcat.schema import Schema
-
-    schema = Schema(Recipe).json_schema()
+    schema = _schema().json_schema()
     model = schema["$defs"]["Model"]
     model["properties"].pop("options")
     model["additionalProperties"] = True
@@ -336,13 +335,19 @@ def json_schema() -> dict[str, Any]:
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema, "title": "dlcat recipe"}
 
 
+@cache
+def _schema() -> Schema:
+    """Made once: a study reads a recipe for every cell."""
+    from dlcat.schema import Schema
+
+    return Schema(Recipe)
+
+
 def _read(
     raw: dict[str, Any], places: dict[Where, str], name: str, check: Callable[[dict[str, Any]], list[Fault]] | None
 ) -> Recipe:
-    from dlcat.schema import Schema
-
     normal = _normal(raw)
-    recipe, faults = Schema(Recipe).read(normal)
+    recipe, faults = _schema().read(normal)
     faults += check(normal) if check else []
     if faults:
         lines = [f"{_at(places, where, name)}: {text}" for where, text in faults]

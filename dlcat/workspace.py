@@ -257,7 +257,9 @@ class Workspace:
             stop=stop,
             world=world or ALONE,
         )
-        return uncompiled(events)
+        return (
+            events if world is not None and world.shards else uncompiled(events)
+        )  # torch divides with its compiler's help
 
     def range_test(self, recipe: Recipe, *, device: str = "auto", **rates: Any) -> Iterator[Probe]:
         """Try learning rates on the recipe's installed dataset; see `dlcat.train.rates.range_test`.

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from dlcat.layers.parts import Parts, initialise_he
 from dlcat.layers.standardized import StandardizedConvolution
+from dlcat.layers.whitening import KERNEL, Whitening
 from dlcat.models import model
 from dlcat.models.residual import large_stem, small_stem
 from dlcat.models.sizes import Stem, Width, is_small, scaled
@@ -28,6 +29,7 @@ def airbench(
     width: Width = 1.0,
     blocks: Annotated[int, Ge(1)] = 2,
     identity: bool = False,
+    whiten: bool = False,
     stem: Stem = "auto",
 ) -> nn.Module:
     """Three stages of two convolutions for fast training on CIFAR-10 (after Jordan 2024, arXiv:2404.00498).
@@ -35,19 +37,23 @@ def airbench(
     (N, C, H, W) or (N, C, T) to (N, outputs), whatever the size. A stem of 24 channels; stages of 64, 256 and 256
     channels times `width`, each of `blocks` 3 x 3 convolutions with a max pool of 2 behind the first of them, before
     its norm; the largest value over all positions; a dense layer without a bias, whose outputs are divided by 9.
-    `identity` starts the first outputs of each 3 x 3 convolution as its inputs, as in the paper. The paper's stem are
-    fixed 2 x 2 windows that whiten the patches of the training images; a network here is built before it sees any, so
-    the stem is a 3 x 3 convolution that learns, or that of `resnet` for large images (`stem`: cifar, imagenet, auto).
+    `identity` starts the first outputs of each 3 x 3 convolution as its inputs, as in the paper. `whiten` makes the stem
+    the paper's: fixed 2 x 2 windows that whiten the patches of training images, which give 8 channels for one that they
+    read, 24 for colours. Without it the stem is a 3 x 3 convolution that learns, or that of `resnet` for large images
+    (`stem`: cifar, imagenet, auto).
     The paper's activation is gelu, and its batch norm has a momentum of 0.4; both are a recipe's to choose. Scales that
     stay at 1, a rate for biases of their own, lookahead and mirror images by turns are not built.
 
     Raises:
         ValueError: the norm or the convolution does not fit the widths, or `identity` where the convolution is not
-            full or its weights are standardized.
+            full or its weights are standardized, or `whiten` where the inputs are no images.
     """
-    channels = scaled(STEM_CHANNELS, width)
-    make_stem = small_stem if is_small(stem, input_shape) else large_stem
-    layers = [make_stem(input_shape[0], channels, parts)]
+    if whiten:
+        layers, channels = _white_stem(input_shape, parts)
+    else:
+        channels = scaled(STEM_CHANNELS, width)
+        make_stem = small_stem if is_small(stem, input_shape) else large_stem
+        layers = [make_stem(input_shape[0], channels, parts)]
     convolutions = []
     for planned in WIDTHS:
         given = scaled(planned, width)
@@ -64,6 +70,16 @@ def airbench(
         for convolution in convolutions:
             _start_as_identity(convolution)
     return network
+
+
+def _white_stem(input_shape: tuple[int, ...], parts: Parts) -> tuple[list[nn.Module], int]:
+    """Layers, and the channels that they give."""
+    if parts.dimensions != 2 or min(input_shape[1:]) < KERNEL:
+        raise ValueError(
+            f"whiten looks at {KERNEL} x {KERNEL} patches of images; expected false for inputs {input_shape}"
+        )
+    whitening = Whitening(input_shape[0])
+    return [whitening, parts.activation()], whitening.out_channels
 
 
 class Scaled(nn.Module):

@@ -93,11 +93,21 @@ def check(place: Workspace, template: Template, design: Design) -> list[Recipe]:
         InvalidError: every fault of the first cell that has any.
         UsageError: there is no such recipe.
     """
-    recipes = []
-    for cell in design.cells:
-        recipes.append(place.recipe(template.recipe, Order(template, cell, design.draws[0]).overrides))
-        place.trainable(recipes[-1])
+    from dlcat.train import experiment
+
+    recipes = [place.recipe(template.recipe, Order(template, cell, design.draws[0]).overrides) for cell in design.cells]
+    for recipe in recipes:
+        experiment.require_consistent(recipe)
+    for recipe in {_network(recipe): recipe for recipe in recipes}.values():
+        place.trainable(recipe)
     return recipes
+
+
+def _network(recipe: Recipe) -> str:
+    """All of a recipe that its network and its cost depend on: cells that differ in something else have one in common."""
+    settings = recipe.train
+    batch = (settings.batch_size, settings.micro_batch_size, settings.precision)
+    return repr((recipe.dataset, recipe.inputs, recipe.task, recipe.model, batch))
 
 
 def carry_out(

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from dlcat.train.device import Device
     from dlcat.train.distributed import World
 
+LOOKED_AT = 500
+"""Examples that pass through the network at a time in an evaluation."""
 INK_CONTRAST = 0.25
 """What differs from the paper by more than this share of the highest value is ink."""
 
@@ -128,7 +130,9 @@ class Batches:
         for step in range(first, steps_per_epoch(len(self), batch_size)):
             yield Batch(self, order[step * batch_size : (step + 1) * batch_size], augment, world)
 
-    def in_order(self, batch_size: int = 500, *, world: World = ALONE) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+    def in_order(
+        self, batch_size: int = LOOKED_AT, *, world: World = ALONE
+    ) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
         """Every example once; of a world's processes, each has a stretch of the batches."""
         for start in world.share(range(0, len(self), batch_size)):
             yield self.numbers(self.inputs[start : start + batch_size]), self.targets[start : start + batch_size]

@@ -51,10 +51,10 @@ def contradictions(recipe: Recipe) -> Iterator[Fault]:
         )
     if recipe.target is not None and recipe.target.accuracy is None and recipe.target.loss is None:
         yield ("target",), "expected an accuracy or a loss to reach, found neither"
-    if recipe.train.test_time_augment == "flip" and not any(choice.name == "flip" for choice in recipe.augment):
+    if recipe.train.test_time_augment != "none" and not any(choice.name == "flip" for choice in recipe.augment):
         yield (
             ("train", "test_time_augment"),
-            "flip evaluates on mirror images, which training never shows; expected flip in augment",
+            f"{recipe.train.test_time_augment} evaluates on mirror images, which training never shows; expected flip in augment",
         )
 
 

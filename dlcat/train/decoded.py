@@ -12,7 +12,7 @@ from dlcat.locations import launched
 from dlcat.readers import EncodedExamples, Examples
 from dlcat.readers.decoders import decoded, default_count
 from dlcat.readers.pixels import Crops
-from dlcat.train.batches import Batch, Batches, InputStatistics, resident, statistics, steps_per_epoch
+from dlcat.train.batches import LOOKED_AT, Batch, Batches, InputStatistics, resident, statistics, steps_per_epoch
 from dlcat.train.distributed import ALONE
 
 if TYPE_CHECKING:
@@ -107,7 +107,9 @@ class DecodedBatches(Batches):
         for positions, stored in zip(plan, pictures, strict=True):
             yield Batch(self, positions, augment, world, stored)
 
-    def in_order(self, batch_size: int = 500, *, world: World = ALONE) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+    def in_order(
+        self, batch_size: int = LOOKED_AT, *, world: World = ALONE
+    ) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
         """Every example once, by its centre crop; see `Batches.in_order`."""
         starts = world.share(range(0, len(self), batch_size))
         plan = [np.arange(start, min(start + batch_size, len(self))) for start in starts]

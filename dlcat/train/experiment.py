@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 from torch import nn
+from torch.nn import functional
 
 from dlcat.baselines import baseline as baselines
 from dlcat.errors import InvalidError, nearest
@@ -18,6 +19,7 @@ from dlcat.layers.algorithms.network import use
 from dlcat.layers.convs import conv
 from dlcat.layers.norms import norm
 from dlcat.layers.parts import choose as choose_parts
+from dlcat.layers.whitening import MadeFromInputs
 from dlcat.models import model as models
 from dlcat.optim.closure import TwoSided, needs_closure
 from dlcat.optim.optimizers import optimizer as optimizers
@@ -29,6 +31,7 @@ from dlcat.tasks import counting
 from dlcat.tasks import task as tasks
 from dlcat.train.augment import Shown, shrink, telling
 from dlcat.train.augment import augmentation as augmentations
+from dlcat.train.batches import pieces_of
 from dlcat.train.contradictions import contradictions
 from dlcat.train.device import choose as choose_device
 from dlcat.train.distributed import ALONE
@@ -39,12 +42,14 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from torch import Tensor
+    from torch.optim import Optimizer
 
     from dlcat.catalog import Catalog
     from dlcat.document import Where
     from dlcat.recipe import Recipe
     from dlcat.schema import Fault
     from dlcat.tasks import Task
+    from dlcat.train.batches import Batches
     from dlcat.train.device import Device
     from dlcat.train.distributed import World
     from dlcat.train.mix import Mixed
@@ -67,6 +72,8 @@ FAMILIES: dict[str, Family] = {
 
 FULL_PIECE = 1000
 """Examples of a full batch that pass through the network at a time, where a recipe does not say."""
+SEEN = 1000
+"""So many training examples are seen by layers that are made from them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +136,7 @@ class Experiment:
     def outputs(self, inputs: Tensor) -> Tensor:
         """What the model, in evaluation mode, says of a batch: (N, outputs) float32 on the CPU.
 
-        With the recipe's test_time_augment the mean over each image and its mirror image (Krizhevsky et al. 2012).
+        With the recipe's test_time_augment the mean over what `views` shows.
         """
         with self.device.autocast():
             said = [self.model(view).float() for view in views(self.recipe, inputs)]
@@ -151,8 +158,25 @@ class Experiment:
 
 
 def views(recipe: Recipe, inputs: Tensor) -> list[Tensor]:
-    """What the network is shown of each example wherever it is evaluated; its outputs for them are averaged."""
-    return [inputs, inputs.flip(-1)] if recipe.train.test_time_augment == "flip" else [inputs]
+    """What the network is shown of each example wherever it is evaluated; its outputs for them are averaged.
+
+    Mirror images (Krizhevsky et al. 2012), and images moved by a pixel along a diagonal (Jordan 2024, arXiv:2404.00498).
+    """
+    chosen = recipe.train.test_time_augment
+    if chosen == "none":
+        return [inputs]
+    shown = [inputs]
+    if chosen == "flip_shift":
+        framed = functional.pad(inputs, (1, 1, 1, 1), mode="reflect")
+        shown += [framed[..., :-2, :-2], framed[..., 2:, 2:]]
+    return [view for each in shown for view in (each, each.flip(-1))]
+
+
+def make_from_inputs(model: nn.Module, train: Batches) -> None:
+    """Let the layers that are made from training examples see the first of them; most networks have none such."""
+    for layer in model.modules():
+        if isinstance(layer, MadeFromInputs):
+            layer.make_from(train.numbers(train.inputs[:SEEN]))
 
 
 def check(catalog: Catalog, raw: dict[str, Any]) -> list[Fault]:
@@ -219,11 +243,9 @@ def build(
 
         sharding.shard(model, world, device.device.type)
     built = _fitting(recipe, ("optimizer",), partial(optimizers.bind(recipe.optimizer), model))
-    if world.shards and not type(built).__module__.startswith("torch.optim."):
-        raise InvalidError(
-            f"{recipe.at(('optimizer',))}: {recipe.optimizer.name} needs to see whole weights; with --shard expected one "
-            "that changes each number by itself, such as sgd or adamw"
-        )
+    if world.shards:
+        _require_divisible(recipe, built, device)
+        sharding.unfuse(built)
     if needs_closure(built) and device.precision != "fp32":
         raise InvalidError(
             f"{recipe.at(('train', 'precision'))}: {recipe.optimizer.name} compares losses along a line, and in "
@@ -253,6 +275,24 @@ def build(
         looks,
         world,
     )
+
+
+def _require_divisible(recipe: Recipe, optimizer: Optimizer, device: Device) -> None:
+    """Stop where something looks at whole weights, of which each process has a part."""
+    if not type(optimizer).__module__.startswith("torch.optim."):
+        raise InvalidError(
+            f"{recipe.at(('optimizer',))}: {recipe.optimizer.name} needs to see whole weights; with --shard expected one "
+            "that changes each number by itself, such as sgd or adamw"
+        )
+    if recipe.train.ema is not None:
+        raise InvalidError(
+            f"{recipe.at(('train', 'ema'))}: the average is of whole weights; with --shard expected null"
+        )
+    if device.precision == "fp16":
+        raise InvalidError(
+            f"{recipe.at(('train', 'precision'))}: fp16 scales losses by what whole gradients are; with --shard expected bf16 "
+            "or fp32"
+        )
 
 
 def build_task(recipe: Recipe, classes: Sequence[str], class_counts: Sequence[int] | None = None) -> Task:
@@ -314,15 +354,24 @@ def searches(recipe: Recipe) -> bool:
     return needs_closure(tried)
 
 
+def require_consistent(recipe: Recipe) -> None:
+    """Stop where what a recipe says cannot be meant.
+
+    Raises:
+        InvalidError: one line per contradiction.
+    """
+    faults = [f"{recipe.at(where)}: {text}" for where, text in contradictions(recipe)]
+    if faults:
+        raise InvalidError("\n".join(faults))
+
+
 def build_model(recipe: Recipe, input_shape: tuple[int, ...], outputs: int) -> nn.Module:
     """The recipe's network with the first weights that its seed gives, on the CPU (or inside `torch.device("meta")`).
 
     Raises:
         InvalidError: the parts do not fit each other.
     """
-    faults = [f"{recipe.at(where)}: {text}" for where, text in contradictions(recipe)]
-    if faults:
-        raise InvalidError("\n".join(faults))
+    require_consistent(recipe)
     _require_changeable(recipe, input_shape)
     chosen = recipe.model
     torch.manual_seed(recipe.train.seed)

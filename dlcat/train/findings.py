@@ -47,13 +47,13 @@ def convolutions(built: Experiment, test: Batches) -> list[dict[str, Any]]:
     """Layer, algorithm and back end of every convolution for a batch of the run's size; and how far it is off.
 
     `error` is the largest of outputs and both gradients to float64, as a share of the largest value, on some examples; None
-    where the algorithm is torch's own, or where it cannot be found.
+    where the algorithm is torch's own, where weights are divided over processes, or where it cannot be found.
     """
     size = built.piece_size(built.batch_size(len(test)))
     inputs, _ = next(test.in_order(size))
     with built.device.autocast():
         found = used(built.model, inputs)
-        if all(each.algorithm == "native" for each in found):
+        if built.world.shards or all(each.algorithm == "native" for each in found):  # no layer is whole on its own
             return [_told(each, None) for each in found]
         # Of fewer examples, `auto` would take another choice, and time it.
         seen = _layer_inputs(built, inputs if built.recipe.model.algorithm.name == "auto" else inputs[:EXAMPLES])

@@ -11,7 +11,7 @@ import torch
 
 from dlcat.optim.schedules import Look
 from dlcat.train.averages import settle_averages
-from dlcat.train.batches import Batches, steps_per_epoch
+from dlcat.train.batches import LOOKED_AT, Batches, pieces_of, steps_per_epoch
 from dlcat.train.divergence import require_finite
 from dlcat.train.steps import stepper
 
@@ -131,7 +131,7 @@ def outputs_of(experiment: Experiment, batches: Batches) -> torch.Tensor:
     experiment.model.eval()
     own = [experiment.outputs(inputs) for inputs, _ in batches.in_order(world=world)]
     if world.shards:  # whoever computes needs the others' weights: nobody may have fewer batches
-        most = max(world.gathered(len(own)))
+        most = pieces_of(pieces_of(len(batches), LOOKED_AT), world.size)
         for inputs, _ in islice(batches.in_order(), most - len(own)):
             experiment.outputs(inputs)
     return torch.cat([outputs for part in world.gathered(own) for outputs in part])

@@ -13,7 +13,7 @@ from dlcat.optim.closure import needs_closure, set_training
 from dlcat.readers import EncodedExamples
 from dlcat.train.course import Course
 from dlcat.train.decoded import input_shape
-from dlcat.train.experiment import build, device_for
+from dlcat.train.experiment import build, device_for, make_from_inputs
 from dlcat.train.session import split
 from dlcat.train.steps import stepper
 
@@ -84,6 +84,7 @@ def ready(recipe: Recipe, examples: Examples | EncodedExamples, device: str = "a
         class_counts=train.class_counts(len(examples.classes)),
     )
     _require_following(built)
+    make_from_inputs(built.model, train)
     return built, train
 
 

@@ -151,6 +151,7 @@ def train(
     recipe, splits = recipe.settled(chosen.found), splits.on(chosen)
     built = build(recipe, device=chosen, world=world)
     experiment.require_shares(built, built.batch_size(len(splits.train)))
+    experiment.make_from_inputs(built.model, splits.train)
     world.follow_first([*(() if world.shards else built.model.parameters()), *built.model.buffers()])
     course = Course.begin(built)
     checkpoints = Checkpoints(folder, checkpoint_seconds, stop or Event(), world)

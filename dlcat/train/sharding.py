@@ -16,6 +16,8 @@ from torch.distributed.tensor import DTensor, distribute_tensor
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from torch.optim import Optimizer
+
     from dlcat.train.distributed import World
 
 
@@ -30,6 +32,14 @@ def shard(model: nn.Module, world: World, kind: str) -> None:
         fully_shard(block, mesh=mesh)
         assert isinstance(block, FSDPModule)
         block.set_gradient_divide_factor(1)  # losses are shares of the batch's mean already: gradients are summed
+        block.set_force_sum_reduction_for_comms(True)  # gloo has no other
+
+
+def unfuse(optimizer: Optimizer) -> None:
+    """Let an optimizer step without torch's fused kernels, not all of which know divided weights."""
+    for group in optimizer.param_groups:
+        if group.get("fused"):
+            group["fused"], group["foreach"] = False, True
 
 
 def whole(value: Any) -> Any:

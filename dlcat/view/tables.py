@@ -291,13 +291,19 @@ def curves(run: Run) -> str:
     return stream.getvalue()
 
 
+_SEEN = {
+    "flip": "each image and its mirror image",
+    "flip_shift": "each image, moved by a pixel both ways along the diagonal, and their mirror images",
+}
+
+
 def evaluation(outcome: Mapping[str, Any]) -> list[tuple[str, str]]:
     """How the network was evaluated, where not as it was trained, on each example once: as (label, text)."""
     facts = []
     if outcome.get("ema") is not None:
         facts.append(("weights", f"their exponential moving average, decay {outcome['ema']:g}"))
-    if outcome.get("test_time_augment", "none") != "none":
-        facts.append(("evaluated on", "each image and its mirror image, outputs averaged"))
+    if seen := _SEEN.get(outcome.get("test_time_augment", "none")):
+        facts.append(("evaluated on", f"{seen}, outputs averaged"))
     return facts
 
 

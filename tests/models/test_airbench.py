@@ -125,3 +125,17 @@ def test_it_learns_the_bundled_digits(identity: bool) -> None:
 @pytest.mark.parametrize(("option", "value"), [("width", 0), ("blocks", 0), ("identity", 1), ("stem", "tiny")])
 def test_options_out_of_bounds_are_refused(option: str, value: object) -> None:
     assert [where for where, _ in model.check(Choice(name="airbench", options={option: value}))[1]] == [option]
+
+
+def test_a_whitening_stem_has_the_papers_windows_and_does_not_learn_them() -> None:
+    stem, activation, *_ = _build(whiten=True)
+    assert stem.weight.shape == (24, 3, 2, 2)
+    assert isinstance(activation, nn.GELU)
+    assert "0.weight" not in dict(_build(whiten=True).named_parameters())
+    assert _build(whiten=True)(torch.randn(2, 3, 32, 32)).shape == (2, 10)
+
+
+@pytest.mark.parametrize("shape", [(2, 17), (3, 1, 8)], ids=str)
+def test_what_has_no_patches_cannot_be_whitened(shape: tuple[int, ...]) -> None:
+    with pytest.raises(ValueError, match="whiten looks at 2 x 2 patches"):
+        _build(shape, whiten=True)

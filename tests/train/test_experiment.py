@@ -4,18 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import numpy as np
 import pytest
 import torch
 
 from dlcat.errors import InvalidError
 from dlcat.layers.algorithms.network import used
+from dlcat.layers.whitening import Whitening
 from dlcat.recipe import PARTS, Recipe
 from dlcat.registry import Choice
 from dlcat.train import device as devices
 from dlcat.train import experiment
+from dlcat.train.batches import Batches, InputStatistics
 from dlcat.train.experiment import FAMILIES, Experiment
 from dlcat.workspace import Workspace
 
+MOVES = (((1, 0), slice(0, 8)), ((0, 1), slice(1, 9)))
+"""How images are framed and cut, so that what was in the corner moves down and right, and up and left."""
 CPU = devices.choose("cpu", "fp32", "auto", "batch")
 
 
@@ -175,9 +180,34 @@ def test_mirror_images_are_averaged_where_the_recipe_says_so(build: Callable[...
     assert not torch.equal(both, plain.outputs(images))
 
 
-def test_mirror_images_that_training_never_shows_are_refused(build: Callable[..., Experiment]) -> None:
+def test_images_moved_along_a_diagonal_are_averaged_too_where_it_says_so(build: Callable[..., Experiment]) -> None:
+    images = torch.rand(3, 1, 8, 8)
+    plain = build("augment=[flip]")
+    averaged = build("augment=[flip]", "train.test_time_augment=flip_shift")
+    for built in (plain, averaged):
+        built.model.eval()
+    moved = [
+        torch.from_numpy(np.pad(images.numpy(), ((0, 0), (0, 0), before, before), "reflect"))[..., at, at]
+        for before, at in MOVES
+    ]
+    every = [plain.outputs(view) for each in (images, *moved) for view in (each, each.flip(-1))]
+    torch.testing.assert_close(averaged.outputs(images), torch.stack(every).mean(0))
+
+
+@pytest.mark.parametrize("way", ["flip", "flip_shift"])
+def test_mirror_images_that_training_never_shows_are_refused(build: Callable[..., Experiment], way: str) -> None:
     with pytest.raises(InvalidError, match=r"test_time_augment.*expected flip in augment"):
-        build("augment=[]", "train.test_time_augment=flip")
+        build("augment=[]", f"train.test_time_augment={way}")
+
+
+def test_a_layer_made_from_inputs_sees_the_first_training_examples(build: Callable[..., Experiment]) -> None:
+    built = build("model={name: airbench, width: 0.25, whiten: true}")
+    stored = torch.randint(0, 17, (1200, 1, 8, 8), dtype=torch.uint8)
+    statistics = InputStatistics([5.0], [4.0], 16.0, 0.0, 1.0)
+    experiment.make_from_inputs(built.model, Batches(stored, torch.zeros(1200, dtype=torch.int64), CPU, statistics))
+    expected = Whitening(1)
+    expected.make_from((stored[:1000].float() - 5) / 4)
+    torch.testing.assert_close(built.model.get_submodule("0").weight, expected.weight)
 
 
 def test_a_network_has_an_output_per_class(place: Workspace) -> None:
