@@ -234,7 +234,7 @@ def _launch(processes: int, started: dict[str, int]) -> None:
         launch.end_with_parent()
         return
     words = [sys.executable, "-m", "dlcat", *sys.argv[1:]]
-    with _stopping() as stop:
+    with _stopping(silent=True) as stop:  # the first of them says it
         for event in launch.launch(words, processes, stop):
             match event:
                 case launch.Killed(rank, signal_name, restart):

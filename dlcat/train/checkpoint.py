@@ -44,14 +44,14 @@ class Checkpoints:
     damaged: list[str] = field(default_factory=list)
     """What `newest` had to leave out, and why."""
     _last_seconds: float = field(default_factory=monotonic)
+    _is_last: bool = False
+    """As all processes heard it: one that is asked to stop only now does one more step with the others."""
 
     def due(self) -> bool:
         """Whether the last one is long ago, or this is the last step; all processes ask together, and hear the same."""
         is_late = monotonic() - self._last_seconds >= self.every_seconds
-        is_wanted, is_last = self.world.any(is_late, self.stop.is_set())
-        if is_last:
-            self.stop.set()
-        return is_wanted or is_last
+        is_wanted, self._is_last = self.world.any(is_late, self.stop.is_set())
+        return is_wanted or self._is_last
 
     @property
     def steps(self) -> list[int]:
@@ -67,12 +67,12 @@ class Checkpoints:
 
         Raises:
             DiskError: it cannot be written; those that were there still are.
-            StoppedError: it is written, and `stop` is set.
+            StoppedError: it is written, and `due` heard that `stop` is set.
         """
         if self.world.is_first:
             self._write(step, pack(state))
         self._last_seconds = monotonic()
-        if self.stop.is_set():
+        if self._is_last:
             self.world.wait()  # where one process ends, whatever has started them ends the others
             raise StoppedError(f"stopped after step {step}", hint="the same command with --resume goes on from there")
 
