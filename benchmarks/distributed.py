@@ -2,24 +2,44 @@
 
 python benchmarks/distributed.py [--steps 20] [--batch-size 128] [--rounds 3]
 
-Every way runs in processes of its own; a round has each of them once, so that what the machine does besides meets all.
+Every way runs in processes of its own; a round has each of them once, so that what the machine does besides meets all. Two
+hosts are two network namespaces with a wire between them, on the same processor; root may make them, who may not is told of
+one host only.
 """
 
 from __future__ import annotations
 
 import argparse
 import os
+import shutil
 import socket
 import subprocess
 import sys
+from contextlib import ExitStack
+from dataclasses import dataclass
 from statistics import median, stdev
 from time import perf_counter
+from typing import TYPE_CHECKING
 
 import machine
 
-WAYS = ((1, 2), (2, 1), (1, 1))
-"""(processes, threads of each)."""
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
 WARM_UP_STEPS = 3
+
+
+@dataclass(frozen=True)
+class Way:
+    """How many work on it."""
+
+    processes: int
+    threads: int
+    """Of each."""
+    hosts: int = 1
+
+
+WAYS = (Way(1, 2), Way(2, 1), Way(2, 1, hosts=2), Way(1, 1))
 
 
 def main() -> None:
@@ -32,40 +52,73 @@ def main() -> None:
     if "RANK" in os.environ:
         _train(chosen)
         return
-    speeds: dict[tuple[int, int], list[float]] = {way: [] for way in WAYS}
-    for _ in range(chosen.rounds):
-        for way in WAYS:
-            speeds[way].append(_measure(*way))
+    with ExitStack() as stack:
+        hosts = _hosts(stack)
+        ways = [way for way in WAYS if way.hosts <= max(1, len(hosts))]
+        speeds: dict[Way, list[float]] = {way: [] for way in ways}
+        for _ in range(chosen.rounds):
+            for way in ways:
+                speeds[way].append(_measure(way, hosts))
     print(f"ResNet-20, batch norm, batch {chosen.batch_size}, {chosen.precision}; {machine.describe()}\n")
-    print("| processes | threads of each | images/s | ± | beside one process with two threads |")
-    print("|---|---|---|---|---|")
+    print("| hosts | processes | threads of each | images/s | ± | beside one process with two threads |")
+    print("|---|---|---|---|---|---|")
     first = median(speeds[WAYS[0]])
-    for (processes, threads), found in speeds.items():
+    for way, found in speeds.items():
         spread = stdev(found) if len(found) > 1 else 0.0
         middle = median(found)
-        print(f"| {processes} | {threads} | {middle:,.0f} | {spread:.0f} | {middle / first:.2f} |")
+        print(
+            f"| {way.hosts} | {way.processes} | {way.threads} | {middle:,.0f} | {spread:.0f} | {middle / first:.2f} |"
+        )
 
 
-def _measure(processes: int, threads: int) -> float:
+@dataclass(frozen=True)
+class Host:
+    """A network namespace."""
+
+    name: str
+    address: str
+    interface: str
+
+
+def _hosts(stack: ExitStack) -> list[Host]:
+    """Two hosts that see each other, and go when the stack is closed; none where they may not be made."""
+    number = os.getpid()
+    hosts = [Host(f"dlcat{number}{end}", f"10.78.0.{at}", f"w{number}{end}") for at, end in enumerate("ab", 1)]
+    one, other = hosts
+    orders = [f"ip netns add {host.name}" for host in hosts]
+    orders.append(
+        f"ip link add {one.interface} netns {one.name} type veth peer name {other.interface} netns {other.name}"
+    )
+    for host in hosts:
+        orders.append(f"ip -n {host.name} addr add {host.address}/24 dev {host.interface}")
+        orders += [f"ip -n {host.name} link set {each} up" for each in (host.interface, "lo")]
+    if shutil.which("ip") is None:
+        return []
+    for host in hosts:
+        stack.callback(subprocess.run, ["ip", "netns", "del", host.name], capture_output=True, check=False)
+    done = (subprocess.run(order.split(), capture_output=True, check=False).returncode == 0 for order in orders)
+    return hosts if all(done) else []
+
+
+def _measure(way: Way, hosts: Sequence[Host]) -> float:
     """Images per second of so many processes that train together, as the first of them says."""
     with socket.socket() as held:
         held.bind(("127.0.0.1", 0))
         port = held.getsockname()[1]
+    apart = way.hosts > 1
     shared = {
-        "WORLD_SIZE": str(processes),
-        "MASTER_ADDR": "127.0.0.1",
+        "WORLD_SIZE": str(way.processes),
+        "MASTER_ADDR": hosts[0].address if apart else "127.0.0.1",
         "MASTER_PORT": str(port),
-        "OMP_NUM_THREADS": str(threads),
+        "OMP_NUM_THREADS": str(way.threads),
     }
-    started = [
-        subprocess.Popen(
-            [sys.executable, *sys.argv],
-            env=os.environ | shared | {"RANK": str(rank)},
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-        for rank in range(processes)
-    ]
+    started = []
+    for rank in range(way.processes):
+        within = ["ip", "netns", "exec", hosts[rank].name] if apart else []
+        interface = {"GLOO_SOCKET_IFNAME": hosts[rank].interface} if apart else {}
+        environment = os.environ | shared | interface | {"RANK": str(rank)}
+        words = [*within, sys.executable, *sys.argv]
+        started.append(subprocess.Popen(words, env=environment, stdout=subprocess.PIPE, text=True))
     said = [process.communicate()[0] for process in started]
     if any(process.returncode for process in started):
         sys.exit("a process failed")
@@ -74,25 +127,22 @@ def _measure(processes: int, threads: int) -> float:
 
 def _train(chosen: argparse.Namespace) -> None:
     """Train for so many steps; the first process prints images per second."""
-    import torch
+    import made_up
 
     from dlcat import workspace
+    from dlcat.machine import keep_memory
     from dlcat.train import experiment
-    from dlcat.train.batches import Batches, InputStatistics
     from dlcat.train.distributed import joined
     from dlcat.train.steps import stepper
 
-    examples = 1024
+    keep_memory()
     overrides = (f"train.batch_size={chosen.batch_size}", f"train.precision={chosen.precision}")
-    recipe = workspace.here().recipe("cifar_bn", overrides)
+    recipe = workspace.here().recipe(str(made_up.RECIPE), overrides)
     device = experiment.device_for(recipe, "cpu")
-    random = torch.Generator().manual_seed(0)
-    images = torch.randint(0, 256, (examples, 3, 32, 32), generator=random, dtype=torch.uint8)
-    targets = torch.randint(0, 10, (examples,), generator=random)
-    split = Batches(images, targets, device, InputStatistics([127.5] * 3, [74.0] * 3, 255.0, 0.0, 1.0))
+    split = made_up.batches(device, 1024)
+    shape, classes = made_up.SHAPE, made_up.CLASSES
     with joined() as world:
-        classes = tuple("0123456789")
-        built = experiment.build(recipe, input_shape=(3, 32, 32), classes=classes, device=device, world=world)
+        built = experiment.build(recipe, input_shape=shape, classes=classes, device=device, world=world)
         order, noise = built.generators()
         step = stepper(built, noise)
         built.model.train()

@@ -18,12 +18,12 @@ from time import perf_counter
 from typing import TYPE_CHECKING
 
 import machine
+import made_up
 import torch
 
 from dlcat import workspace
 from dlcat.machine import keep_memory
 from dlcat.train import experiment
-from dlcat.train.batches import Batches, InputStatistics
 from dlcat.train.calibration import calibrate
 from dlcat.train.steps import stepper
 
@@ -35,12 +35,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from dlcat.recipe import Recipe
-    from dlcat.train.device import Device
+    from dlcat.train.batches import Batches
 
-RECIPE = Path(__file__).resolve().parent / "peers" / "resnet20.yaml"
 NORMS = {"batch": "batch", "group": f"{{name: group, groups: {network.GROUPS}}}"}
-EXAMPLES, BATCH_SIZE, CLASSES = 4096, 128, tuple("0123456789")
-MEAN, STD = 127.5, 74.0
+EXAMPLES, BATCH_SIZE = 4096, 128
 
 
 def main() -> None:
@@ -58,9 +56,9 @@ def main() -> None:
 
 def measured(norm: str, rounds: int, steps: int) -> tuple[str, ...]:
     """A line of the table: medians, and the median and the range of what each round's ratio is."""
-    recipe = workspace.here().recipe(str(RECIPE), (f"model.norm={NORMS[norm]}", "train.compile=false"))
-    split = made_up(experiment.device_for(recipe, "cpu"))
-    build = partial(experiment.build, recipe, input_shape=(3, 32, 32), classes=CLASSES)
+    recipe = workspace.here().recipe(str(made_up.RECIPE), (f"model.norm={NORMS[norm]}", "train.compile=false"))
+    split = made_up.batches(experiment.device_for(recipe, "cpu"), EXAMPLES)
+    build = partial(experiment.build, recipe, input_shape=made_up.SHAPE, classes=made_up.CLASSES)
     device = calibrate(recipe, split, lambda tried: build(device=tried))
     ways = (ours(recipe, split.on(device)), theirs(norm, split.on(device)))
     for way in ways:
@@ -72,16 +70,9 @@ def measured(norm: str, rounds: int, steps: int) -> tuple[str, ...]:
     return (norm, *milliseconds, told, f"{device.precision} {device.layout}")
 
 
-def made_up(device: Device) -> Batches:
-    random = torch.Generator().manual_seed(0)
-    images = torch.randint(0, 256, (EXAMPLES, 3, 32, 32), generator=random, dtype=torch.uint8)
-    targets = torch.randint(0, len(CLASSES), (EXAMPLES,), generator=random)
-    return Batches(images, targets, device, InputStatistics([MEAN] * 3, [STD] * 3, 255.0, 0.0, 1.0))
-
-
 def ours(recipe: Recipe, split: Batches) -> Callable[[int], float]:
     """Seconds a step of so many, as `dlcat train` takes them."""
-    built = experiment.build(recipe, input_shape=(3, 32, 32), classes=CLASSES, device=split.device)
+    built = experiment.build(recipe, input_shape=made_up.SHAPE, classes=made_up.CLASSES, device=split.device)
     order, noise = built.generators()
     step = stepper(built, noise)
     built.model.train()
@@ -107,7 +98,7 @@ def theirs(norm: str, split: Batches) -> Callable[[int], float]:
     def take(steps: int) -> float:
         started = perf_counter()
         for positions in torch.randperm(EXAMPLES)[: steps * BATCH_SIZE].split(BATCH_SIZE):
-            inputs = (bare.shifted(images[positions]).float() - MEAN) / STD
+            inputs = (bare.shifted(images[positions]).float() - made_up.MEAN) / made_up.STD
             placed = inputs.to(memory_format=split.device.memory_format)
             bare.step(model, optimizer, placed, split.targets[positions], split.device.autocast())
         return (perf_counter() - started) / steps

@@ -107,8 +107,8 @@ def train(
 
     place = workspace.here()
     checked = place.recipe(recipe, overrides)
-    dataset, cost = place.trainable(checked)
-    for _ in place.install(dataset, mirrors=mirrors):
+    _, cost = place.trainable(checked)
+    for _ in place.provide(checked, mirrors=mirrors):
         pass
     with joined() as world:
         latest = world.from_first(lambda: place.latest(checked) if resume else None)

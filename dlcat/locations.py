@@ -54,7 +54,7 @@ class Locations:
 
     @property
     def shards(self) -> Path:
-        """What is read from shards that lie elsewhere: shards/<key of the address>/."""
+        """What is read from shards that lie elsewhere: shards/<dataset>/<key of the address>/."""
         return self.cache / "shards"
 
     @property

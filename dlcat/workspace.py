@@ -165,7 +165,9 @@ class Workspace:
         from dlcat.readers import shards
 
         require_acceptance(dataset)
-        return shards.read(recipe.inputs.shards, dataset, split, cache=self.locations.shards, network=self.network())
+        return shards.read(
+            recipe.inputs.shards, dataset, split, cache=self.locations.shards / dataset.name, network=self.network()
+        )
 
     def provide(self, recipe: Recipe, *, mirrors: tuple[str, ...] = ()) -> Iterator[Record]:
         """Install the recipe's dataset, but where it takes its inputs from shards."""

@@ -209,7 +209,7 @@ def cache_ls(
     json: Json = False,
     cache: Cache = None,
 ) -> None:
-    """List what the cache holds, by dataset: downloads, unpacked files, prepared arrays, what is unfinished."""
+    """List what the cache holds, by dataset: downloads, unpacked files, prepared arrays, shards, what is unfinished."""
     from dlcat.fetch.care.collect import holdings
     from dlcat.view import tables
 
@@ -228,7 +228,7 @@ def cache_rm(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be freed; remove nothing.")] = False,
     cache: Cache = None,
 ) -> None:
-    """Remove datasets from the cache: downloads, unpacked files and prepared arrays."""
+    """Remove datasets from the cache: downloads, unpacked files, prepared arrays and shards."""
     from dlcat import units
 
     store = out.workspace(None, cache).store
@@ -261,6 +261,7 @@ def _held(each: "Holding") -> dict[str, Any]:
         "artifacts_bytes": each.artifacts_bytes,
         "data_bytes": each.data_bytes,
         "prepared_bytes": each.prepared_bytes,
+        "shards_bytes": each.shards_bytes,
         "unfinished_bytes": each.unfinished_bytes,
         "used": each.used.isoformat(timespec="seconds") if each.used else None,
     }

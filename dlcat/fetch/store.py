@@ -300,8 +300,7 @@ class Store:
 
     def names(self) -> list[str]:
         """The datasets of which anything lies in the cache, also those the catalog no longer knows."""
-        folders = (self.locations.artifacts, self.locations.data, self.locations.prepared)
-        found = {path.name for folder in folders if folder.is_dir() for path in folder.iterdir() if path.is_dir()}
+        found = {path.name for folder in self._tops if folder.is_dir() for path in folder.iterdir() if path.is_dir()}
         return sorted(name for name in found if not name.startswith("."))
 
     def used_bytes(self, name: str) -> int:
@@ -315,7 +314,7 @@ class Store:
         return sum(seen.values())
 
     def remove(self, name: str) -> int:
-        """Delete a dataset's artifacts, data and prepared arrays; returns the bytes this freed.
+        """Delete a dataset's artifacts, data, prepared arrays and shards; returns the bytes this freed.
 
         Raises:
             UsageError: a process works on the dataset.
@@ -336,8 +335,14 @@ class Store:
             lock.release()
         return freed_bytes
 
+    @property
+    def _tops(self) -> tuple[Path, ...]:
+        """Where datasets have a folder each."""
+        places = self.locations
+        return (places.artifacts, places.data, places.prepared, places.packed, places.shards)
+
     def _folders(self, name: str) -> list[Path]:
-        return [self.locations.artifacts / name, self.locations.data / name, self.locations.prepared / name]
+        return [top / name for top in self._tops]
 
 
 def _stat(path: Path) -> os.stat_result | None:

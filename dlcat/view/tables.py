@@ -412,7 +412,8 @@ def _accepted(name: str, found: Agreement) -> str:
 
 
 def _kinds(held: Holding) -> tuple[int, ...]:
-    return held.artifacts_bytes, held.data_bytes, held.prepared_bytes, held.unfinished_bytes
+    """Shards are prepared, too: one column fewer, so that a line fits 80."""
+    return held.artifacts_bytes, held.data_bytes, held.prepared_bytes + held.shards_bytes, held.unfinished_bytes
 
 
 def _facts(entry: Dataset, word: Callable[[str], str], terms: Agreement | None) -> Iterable[tuple[str, str]]:

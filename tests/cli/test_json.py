@@ -115,7 +115,7 @@ def test_the_cache_is_told_by_kind(command: Command, place: Workspace, tmp_path:
     cache = tmp_path / "cache"
     assert command("fetch", "digits", "--cache", cache).code == 0
     (held,) = json.loads(command("cache", "ls", "--cache", cache, "--json").out)["datasets"]
-    kinds = ("artifacts_bytes", "data_bytes", "prepared_bytes", "unfinished_bytes")
+    kinds = ("artifacts_bytes", "data_bytes", "prepared_bytes", "shards_bytes", "unfinished_bytes")
     assert held["name"] == "digits"
     assert held["artifacts_bytes"] > place.catalog["digits"].artifacts[0].size
     assert held["bytes"] == sum(held[kind] for kind in kinds)

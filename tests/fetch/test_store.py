@@ -8,6 +8,7 @@ from dataclasses import replace
 import pytest
 
 from dlcat.errors import UsageError
+from dlcat.fetch.care.collect import holdings
 from dlcat.fetch.fetch import fetch
 from dlcat.fetch.store import Receipt, name_state
 
@@ -89,6 +90,18 @@ def test_a_linked_file_is_counted_once_and_removing_a_dataset_frees_all_of_it(ma
     assert store.remove("toy") > len(body)
     assert store.names() == []
     assert store.states(dataset) == {"a.bin": "missing"}
+
+
+def test_shards_of_a_dataset_are_its_own_and_go_with_it(make_artifact, make_dataset, store):
+    places = store.locations
+    for folder in (places.packed / "toy", places.shards / "toy" / "0123456789abcdef"):
+        folder.mkdir(parents=True)
+        (folder / "train-000000.tar").write_bytes(bytes(10_240))
+    (held,) = holdings(store)
+    assert (held.dataset, held.shards_bytes, held.size_bytes) == ("toy", 20_480, 20_480)
+    assert store.names() == ["toy"]
+    assert store.remove("toy") == 20_480
+    assert store.names() == []
 
 
 def test_a_dataset_that_is_being_fetched_cannot_be_removed(make_artifact, make_dataset, store):

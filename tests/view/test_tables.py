@@ -271,12 +271,12 @@ def test_terms_are_headed_in_the_users_language(fabricate: Any) -> None:
 
 
 def holding(name: str, size_bytes: int, used: datetime | None) -> Holding:
-    return Holding(name, size_bytes, size_bytes, size_bytes, 0, used)
+    return Holding(name, size_bytes, size_bytes, size_bytes - 400, 400, 0, used)
 
 
 def test_the_cache_is_listed_by_what_it_holds() -> None:
     used = datetime(2026, 3, 1, tzinfo=UTC)
-    mnist = Holding("mnist", 11_594_722, 54_950_048, 0, 2_000_000, used)
+    mnist = Holding("mnist", 11_594_722, 54_950_048, 0, 0, 2_000_000, used)
     header, first, second = tables.holdings([mnist, holding("digits", 1_000, None)]).splitlines()
     assert header.split() == ["dataset", "downloads", "unpacked", "prepared", "partial", "total", "used"]
     assert first.split("  ")[0] == "mnist"
@@ -287,7 +287,7 @@ def test_the_cache_is_listed_by_what_it_holds() -> None:
 
 @pytest.mark.parametrize("width", [80, 120, None])
 def test_the_list_of_the_cache_fits_whatever_is_in_it(width: int | None) -> None:
-    held = [Holding("a-long-dataset-name", *[99_900_000] * 4, datetime(2026, 3, 1, tzinfo=UTC))]
+    held = [Holding("a-long-dataset-name", *[80_000_000] * 5, datetime(2026, 3, 1, tzinfo=UTC))]
     text = tables.holdings(held, width and console(width))
     assert max(map(page.cells, lines(text))) <= (width or 80)
     assert "a-long-dataset-name" in text

@@ -60,6 +60,8 @@ class Holding:
     """Unpacked files."""
     prepared_bytes: int
     """Decoded arrays."""
+    shards_bytes: int
+    """Shards that were packed here, or read from elsewhere."""
     unfinished_bytes: int
     """Downloads and unpacking that are under way, or were broken off."""
     used: datetime | None
@@ -68,7 +70,7 @@ class Holding:
     @property
     def size_bytes(self) -> int:
         """All of it."""
-        return self.artifacts_bytes + self.data_bytes + self.prepared_bytes + self.unfinished_bytes
+        return self.artifacts_bytes + self.data_bytes + self.prepared_bytes + self.shards_bytes + self.unfinished_bytes
 
 
 def garbage(
@@ -254,7 +256,14 @@ def _holding(store: Store, name: str) -> Holding:
     seen: set[tuple[int, int]] = set()
     sums: Counter[str] = Counter()
     used = 0.0
-    for kind, top in (("artifacts", places.artifacts), ("data", places.data), ("prepared", places.prepared)):
+    tops = {
+        places.artifacts: "artifacts",
+        places.data: "data",
+        places.prepared: "prepared",
+        places.packed: "shards",
+        places.shards: "shards",
+    }
+    for top, kind in tops.items():
         for path, found in _files(top / name):
             own = path.relative_to(top / name).parts
             if (found.st_dev, found.st_ino) not in seen:
@@ -267,6 +276,7 @@ def _holding(store: Store, name: str) -> Holding:
         artifacts_bytes=sums["artifacts"],
         data_bytes=sums["data"],
         prepared_bytes=sums["prepared"],
+        shards_bytes=sums["shards"],
         unfinished_bytes=sums["unfinished"],
         used=datetime.fromtimestamp(used, UTC) if used else None,
     )
