@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from dlcat import locations, recipe
 from dlcat.errors import InvalidError, UsageError
 from dlcat.recipe import Recipe
+from dlcat.recipe.inheritance import override
 from dlcat.workspace import Workspace
 
 SOUND = """# Does it work?
@@ -221,7 +222,7 @@ def test_an_override_is_one_value(sound: Path, load: Callable[..., Recipe]) -> N
 def test_any_override_is_taken_or_refused_and_nothing_else(key: str, value: str) -> None:
     raw: dict[str, Any] = {"a": {"b": 1}, "t": ["x", {"name": "y"}]}
     try:
-        recipe._override(raw, {}, f"{key}={value}")
+        override(raw, {}, f"{key}={value}")
     except (InvalidError, UsageError) as error:
         assert error.message.startswith("--set ")  # noqa: PT017 - or it was read
 

@@ -1,28 +1,20 @@
-"""A recipe: the YAML file that pairs a dataset with a model and says how it is trained.
-
-Inheritance (`extends: other.yaml`), overrides (`--set optimizer.lr=0.05`) and shorthand (`norm: batch`) are resolved here,
-and every fault is reported at once with the file and line, or the override, that it came from.
-"""
+"""What a recipe is, record by record: the schema of the YAML file, its defaults and what each key means."""
 
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field, replace
-from functools import cache, partial
+from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from annotated_types import Ge, Gt, Le, Lt, MinLen
 
-from dlcat import document
-from dlcat.errors import InvalidError, UsageError, nearest
+from dlcat.document import dotted
 from dlcat.registry import STRICT, Choice
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
-    from pathlib import Path
+    from collections.abc import Mapping
 
     from dlcat.document import Where
-    from dlcat.locations import Locations
-    from dlcat.schema import Fault, Schema
 
 Precision = Literal["auto", "fp32", "bf16", "fp16"]
 Layout = Literal["auto", "contiguous", "channels_last"]
@@ -30,9 +22,6 @@ PARTS = ("conv", "norm", "activation", "algorithm")
 """The keys of `model` that choose a part; every other key is an option of the model itself."""
 MEASURED = ("precision", "layout", "compile")
 """The keys of `train` whose `auto` is settled by measuring, when a training begins."""
-STUDIES = "studies"
-"""The folder inside one of recipes that holds those with a `study`."""
-LIMIT_PARENTS = 16
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -219,7 +208,7 @@ class Recipe:
 
     def at(self, where: Where) -> str:
         """`file:line: key.key`, for messages about what is written at that place."""
-        return _at(self.places, where, self.name)
+        return at(self.places, where, self.name)
 
     def settled(self, found: Mapping[str, Any]) -> Recipe:
         """The recipe with what a training found, by key of `train`, in the place of `auto`."""
@@ -252,223 +241,9 @@ class Recipe:
         return f"# {self.question}\n{body}" if self.question else body
 
 
-def find(locations: Locations, name: str) -> Path:
-    """The file of a recipe given by path or by name: `my/x.yaml`, `mnist_lenet`, `recipes/mnist_lenet.yaml`.
-
-    Raises:
-        UsageError: there is none; the hint names the closest.
-    """
-    from pathlib import Path
-
-    path = Path(name)
-    if path.is_file():
-        return path
-    # Outside a checkout, recipes/x.yaml of the documentation means the shipped one.
-    folders = _folders(locations) if path.parent in (Path("."), Path("recipes"), Path("recipes", STUDIES)) else ()
-    for folder in folders:
-        for candidate in (folder / path.name, folder / f"{path.name}.yaml"):
-            if candidate.is_file():
-                return candidate
-    known = [found.stem for found in listed(locations)]
-    raise UsageError(f"no recipe named {name!r}", hint=f"{nearest(path.stem, known)} (dlcat recipes lists them)")
-
-
-def listed(locations: Locations) -> list[Path]:
-    """Every recipe file by name, of two alike that in the nearer folder; studies last."""
-    found: dict[str, Path] = {}
-    for folder in _folders(locations):
-        for path in sorted(folder.glob("*.yaml")):
-            if path.name != "catalog.yaml" and path.is_file():
-                found.setdefault(path.name, path)
-    return sorted(found.values(), key=lambda path: (path.parent.name == STUDIES, path.name))
-
-
-def question(path: Path) -> str:
-    """The first comment line of a recipe: the question it asks."""
-    for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
-        if line.startswith("#"):
-            return line.lstrip("# ").strip()
-        if line.strip():
-            break
-    return ""
-
-
-def load(
-    path: Path, *, overrides: tuple[str, ...] = (), check: Callable[[dict[str, Any]], list[Fault]] | None = None
-) -> Recipe:
-    """Read a recipe, its parents and its overrides.
-
-    Args:
-        path: the YAML file.
-        overrides: `key.key=value` as given to --set, applied in order after inheritance.
-        check: looks at the resolved plain data for what this module cannot know (names of members and their options), and
-            returns faults, which are reported together with those of the schema.
-
-    Raises:
-        InvalidError: one line per fault, all of them together.
-    """
-    raw, places = _inherit(path, ())
-    for text in overrides:
-        _override(raw, places, text)
-    return replace(_read(raw, places, str(path), check), name=path.stem, question=question(path))
-
-
-def read(text: str, name: str) -> Recipe:
-    """A whole recipe, as `to_yaml` writes it, from a text that stands in `name`.
-
-    Raises:
-        InvalidError: one line per fault, all of them together.
-    """
-    found = document.parse(text, name)
-    return _read(found.data, {where: f"{name}:{line}" for where, line in found.lines.items() if where}, name, None)
-
-
-def json_schema() -> dict[str, Any]:
-    """The JSON Schema of a recipe file, for editors that complete and check it."""
-    schema = _schema().json_schema()
-    model = schema["$defs"]["Model"]
-    model["properties"].pop("options")
-    model["additionalProperties"] = True
-    schema["$defs"]["Model"] = {"description": model["description"], "anyOf": [{"type": "string"}, model]}
-    schema["properties"]["extends"] = {"type": "string", "description": "A recipe to inherit from."}
-    schema.pop("required", None)  # a recipe that extends another may leave out anything
-    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema, "title": "dlcat recipe"}
-
-
-@cache
-def _schema() -> Schema:
-    """Made once: a study reads a recipe for every cell."""
-    from dlcat.schema import Schema
-
-    return Schema(Recipe)
-
-
-def _read(
-    raw: dict[str, Any], places: dict[Where, str], name: str, check: Callable[[dict[str, Any]], list[Fault]] | None
-) -> Recipe:
-    normal = _normal(raw)
-    recipe, faults = _schema().read(normal)
-    faults += check(normal) if check else []
-    if faults:
-        lines = [f"{_at(places, where, name)}: {text}" for where, text in faults]
-        raise InvalidError("\n".join(dict.fromkeys(lines)))
-    result: Recipe = replace(recipe, places=places)
-    return result
-
-
-def _folders(locations: Locations) -> Iterator[Path]:
-    """Where recipes are, each folder with its studies."""
-    for folder in locations.recipes:
-        yield from (folder, folder / STUDIES)
-
-
-def _inherit(path: Path, children: tuple[Path, ...]) -> tuple[dict[str, Any], dict[Where, str]]:
-    """The file's data over its parents' data, and where each value was written."""
-    text = document.load(path)
-    places = {where: f"{path}:{line}" for where, line in text.lines.items() if where}
-    parent = text.data.pop("extends", None)
-    if parent is None:
-        return text.data, places
-    place = text.at(("extends",))
-    if not isinstance(parent, str):
-        raise InvalidError(f"{place}: expected the path of a recipe, found {parent!r}")
-    target = (path.parent / parent).resolve()
-    if target in children or len(children) >= LIMIT_PARENTS:
-        raise InvalidError(f"{place}: {parent!r} extends this recipe in turn; expected an end to the chain")
-    if not target.is_file():
-        known = [found.name for found in target.parent.glob("*.yaml")]
-        raise InvalidError(f"{place}: no recipe at {target}", hint=nearest(target.name, known))
-    inherited, inherited_places = _inherit(target, (*children, path.resolve()))
-    mappings = {where[:-1] for where in text.lines if where and isinstance(where[-1], str)}
-    for where in text.lines.keys() - mappings:
-        _forget(inherited_places, where)
-    return _merge(inherited, text.data), inherited_places | places
-
-
-def _merge(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
-    """Key by key; but a choice of another name brings none of the old one's options along."""
-    merged = dict(below)
-    for key, value in above.items():
-        old: Any = merged.get(key)
-        if isinstance(old, str) and isinstance(value, dict):  # the shorthand of a choice
-            old = {"name": old}
-        same = (
-            isinstance(old, dict) and isinstance(value, dict) and value.get("name", old.get("name")) == old.get("name")
-        )
-        merged[key] = _merge(old, value) if same else value
-    return merged
-
-
-def _override(raw: dict[str, Any], places: dict[Where, str], text: str) -> None:
-    """Set one value in place: `optimizer.lr=0.05`, `model.norm.groups=4`, `augment.0.probability=0.3`."""
-    key, equals, value = text.partition("=")
-    if not equals or not key.strip():
-        raise UsageError(f"--set {text}: expected KEY=VALUE", hint="for example --set optimizer.lr=0.05")
-    place = f"--set {key.strip()}"
-    steps: Where = tuple(int(step) if step.isdecimal() else step for step in key.strip().split("."))
-    node: Any = raw
-    for step in steps[:-1]:
-        node = _step_into(node, step, place)
-    if isinstance(node, list) and not (isinstance(steps[-1], int) and steps[-1] < len(node)):
-        raise UsageError(f"{place}: there are {len(node)} items; expected a number below that, found {steps[-1]!r}")
-    written = document.parse(f"value: {value}", place).data
-    if len(written) > 1:
-        raise UsageError(f"{place}: expected one value, found {len(written)} lines of keys and values")
-    node[steps[-1]] = written["value"]
-    _forget(places, steps)
-    for length in range(1, len(steps) + 1):
-        places.setdefault(steps[:length], place)
-    places[steps] = place
-
-
-def _forget(places: dict[Where, str], where: Where) -> None:
-    """Drop the places below `where`: what was written there is replaced."""
-    for place in [place for place in places if len(place) > len(where) and place[: len(where)] == where]:
-        del places[place]
-
-
-def _step_into(node: Any, step: str | int, place: str) -> Any:
-    if isinstance(node, list):
-        if not isinstance(step, int) or step >= len(node):
-            raise UsageError(f"{place}: there are {len(node)} items; expected a number below that, found {step!r}")
-        inner = node[step]
-    else:
-        inner = node.get(step)
-    if isinstance(inner, str):  # the shorthand of a choice
-        inner = {"name": inner}
-    if inner is None:
-        inner = {}
-    if not isinstance(inner, dict | list):
-        raise UsageError(f"{place}: {step!r} is {inner!r}, which has nothing inside")
-    node[step] = inner
-    return inner
-
-
-def _normal(raw: dict[str, Any]) -> dict[str, Any]:
-    """Shorthand written out: every choice as {name, options}, the model's parts apart from its options."""
-    from dlcat.schema import choice
-
-    normal = dict(raw)
-    for key in ("task", "optimizer", "schedule", "baseline"):
-        if key in normal:
-            normal[key] = choice(normal[key])
-    for key in ("augment", "mix"):
-        if isinstance(normal.get(key), list):
-            normal[key] = [choice(item) for item in normal[key]]
-    train = normal.get("train")
-    if (
-        isinstance(train, dict) and train.get("folds") is not None
-    ):  # the default share is not meant where there are folds
-        normal["train"] = {"validation": 0, **train}
-    model = choice(normal.get("model"))
-    if isinstance(model, dict):
-        parts = {part: choice(model["options"].pop(part)) for part in PARTS if part in model.get("options", {})}
-        normal["model"] = model | parts
-    return normal
-
-
-def _at(places: dict[Where, str], where: Where, default: str) -> str:
+def at(places: dict[Where, str], where: Where, default: str) -> str:
+    """`file:line: key.key` of where a value was written, or of what it is in; `default` where nothing of it was."""
     place = where
     while place and place not in places:
         place = place[:-1]
-    return f"{places.get(place, default)}: {document.dotted(where)}"
+    return f"{places.get(place, default)}: {dotted(where)}"
