@@ -19,6 +19,7 @@ from dlcat.train import experiment, session
 from dlcat.train.contradictions import contradictions
 from dlcat.train.course import Course
 from dlcat.train.loop import fit
+from dlcat.train.splits import splits_of
 from dlcat.workspace import Workspace
 
 NAMES = sorted(path.stem for path in locations.shipped("recipes").rglob("*.yaml"))
@@ -74,7 +75,7 @@ def test_a_shipped_recipe_takes_two_steps_and_changes_its_weights(place: Workspa
     recipe = place.recipe(name, FEW)
     examples = _fake(place, recipe, 10)
     chosen = devices.choose("cpu", recipe.train.precision, recipe.train.layout, recipe.model.norm.name)
-    splits = session.split(recipe, examples, examples, chosen)
+    splits = splits_of(recipe, examples, examples, chosen)
     shape = examples.inputs.shape[1:]
     built = experiment.build(recipe, input_shape=shape, classes=examples.classes, device=chosen)
     before = [parameter.detach().clone() for parameter in built.model.parameters()]

@@ -106,17 +106,17 @@ def eval_(
 ) -> None:
     """Measure a finished run again, on the split it was tested on or another."""
     waiting.choose()
-    from dlcat.train import session
+    from dlcat.train import trained
     from dlcat.train.decoded import batches_of
     from dlcat.view import tables
 
     place = out.workspace(catalog, cache)
     found = _find(place, run, out_)
     recipe = place.recipe(str(found.recipe_path))
-    built, statistics, _ = session.restore(recipe, found, device, best=best)
+    built, statistics, _ = trained.restore(recipe, found, device, best=best)
     out.draw(place.provide(recipe))
     examples = place.inputs(recipe, split)
-    measured = session.evaluate(built, batches_of(examples, None, built.device, statistics, recipe.inputs))
+    measured = trained.evaluate(built, batches_of(examples, None, built.device, statistics, recipe.inputs))
     if json:
         out.document(
             {"run": str(found.path), "split": split, "weights": "best" if best else "last", "metrics": measured}
@@ -135,12 +135,12 @@ def predict(
     catalog: Catalogs = None,
 ) -> None:
     """Say what a trained network sees in your own pictures."""
-    from dlcat.train import session
+    from dlcat.train import trained
     from dlcat.train.predict import predict as classify
 
     place = out.workspace(catalog, None)
     found = _find(place, run, out_)
-    built, statistics, about = session.restore(place.recipe(str(found.recipe_path)), found, device)
+    built, statistics, about = trained.restore(place.recipe(str(found.recipe_path)), found, device)
     predictions = [classify(path, built, statistics, tuple(about["shape"]), about["classes"]) for path in files]
     if json:
         out.document({"run": str(found.path), "files": [prediction.plain() for prediction in predictions]})

@@ -22,11 +22,11 @@ from dlcat.errors import InvalidError, UsageError, VerificationError
 from dlcat.registry import Choice
 from dlcat.run import writing
 from dlcat.tasks import task as tasks
-from dlcat.train import session
 from dlcat.train.batches import InputStatistics
 from dlcat.train.decoded import batches_of
 from dlcat.train.device import Device
 from dlcat.train.experiment import build_model, views
+from dlcat.train.trained import restore
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -192,7 +192,7 @@ def _restored(recipe: Recipe, run: Run, *, best: bool) -> tuple[Classifier, list
     """The run's network on the CPU in fp32, and its classes."""
     # On whatever it was trained, what is compared here are the digits of fp32.
     exact = replace(recipe, train=replace(recipe.train, precision="fp32", layout="contiguous"))
-    built, statistics, about = session.restore(exact, run, "cpu", best=best)
+    built, statistics, about = restore(exact, run, "cpu", best=best)
     return Classifier(built.model, statistics, recipe, tuple(about["shape"])).eval(), about["classes"]
 
 

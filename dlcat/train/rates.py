@@ -14,7 +14,7 @@ from dlcat.readers import EncodedExamples
 from dlcat.train.course import Course
 from dlcat.train.decoded import input_shape
 from dlcat.train.experiment import build, device_for, make_from_inputs
-from dlcat.train.session import split
+from dlcat.train.splits import splits_of
 from dlcat.train.steps import stepper
 
 if TYPE_CHECKING:
@@ -75,7 +75,7 @@ def ready(recipe: Recipe, examples: Examples | EncodedExamples, device: str = "a
     untested = examples
     if not isinstance(examples, EncodedExamples):  # which are read when they are asked for
         untested = replace(examples, inputs=examples.inputs[:1], targets=examples.targets[:1])
-    train = split(recipe, examples, untested, chosen).train
+    train = splits_of(recipe, examples, untested, chosen).train
     built = build(
         recipe,
         input_shape=input_shape(examples, recipe.inputs),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
@@ -10,33 +9,30 @@ from statistics import median
 from threading import Event
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-import torch
-from safetensors.torch import load_file, save
-
 from dlcat import run as runs
-from dlcat.compiler import without_compiler
 from dlcat.errors import InvalidError
 from dlcat.layers.norms import norm
 from dlcat.machine import keep_memory
 from dlcat.train import device as devices
 from dlcat.train import environment, experiment, memory, stopping
-from dlcat.train.batches import Batches, InputStatistics, steps_per_epoch
+from dlcat.train.batches import Batches, steps_per_epoch
 from dlcat.train.beside import beside, require_takes
 from dlcat.train.calibration import calibrate
 from dlcat.train.checkpoint import Checkpoints
-from dlcat.train.contradictions import going_by_validation
 from dlcat.train.course import Course
-from dlcat.train.decoded import batches_of, input_shape, measure
+from dlcat.train.decoded import input_shape
 from dlcat.train.distributed import ALONE
-from dlcat.train.division import divide, told
 from dlcat.train.energy import metered
 from dlcat.train.findings import findings
 from dlcat.train.loop import Epoch, fit, outputs_of
+from dlcat.train.splits import Splits, splits_of
+from dlcat.train.trained import describe_inputs, evaluate, weights, write_weights
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
+
+    import torch
 
     from dlcat.catalog import Dataset
     from dlcat.cost import Cost
@@ -46,7 +42,6 @@ if TYPE_CHECKING:
     from dlcat.train.distributed import World
     from dlcat.train.experiment import Experiment
 
-WORST_ERRORS = 24
 RATE_POINTS = 200
 
 
@@ -75,22 +70,6 @@ class Finished:
 
     run: Run
     result: dict[str, Any]
-
-
-@dataclass(frozen=True, slots=True)
-class Splits:
-    """The examples of a training, on the device."""
-
-    train: Batches
-    validation: Batches | None
-    test: Batches
-    how: str
-    """How the validation split came about, for the report."""
-
-    def on(self, device: devices.Device) -> Splits:
-        """The same, made into numbers as that device takes them."""
-        validation = self.validation and self.validation.on(device)
-        return Splits(self.train.on(device), validation, self.test.on(device), self.how)
 
 
 def train(
@@ -140,7 +119,7 @@ def train(
     asked = experiment.resolve(recipe)
     recipe = asked.settled(world.from_first(lambda: resume.environment().get("found") or {} if resume else {}))
     require_takes(recipe, train_examples)
-    splits = split(recipe, train_examples, test_examples, experiment.device_for(recipe, world.device(device)))
+    splits = splits_of(recipe, train_examples, test_examples, experiment.device_for(recipe, world.device(device)))
     shape = input_shape(train_examples, recipe.inputs)
     classes = train_examples.classes
     class_counts = splits.train.class_counts(len(classes))
@@ -166,7 +145,7 @@ def train(
         state = world.from_first(checkpoints.newest)
         remarks: list[str] = []
         if resume is None:
-            run.write_json("inputs.json", _inputs(splits.train.statistics, shape, train_examples.classes))
+            run.write_json("inputs.json", describe_inputs(splits.train.statistics, shape, train_examples.classes))
             run.write_json("environment.json", environs)
             run.write_text("recipe.yaml", recipe.to_yaml())  # last: with it the folder is a run that can be taken up
         else:
@@ -178,10 +157,10 @@ def train(
         for epoch, best in _trained(course, splits, checkpoints, epochs):
             run.log(epoch.plain())
             if best is not None:
-                _write_weights(run.best_weights_path, best)
+                write_weights(run.best_weights_path, best)
             yield epoch
         seconds, joules, peak_bytes = course.run_clock.seconds, meter.joules, memory.peaks(chosen.device)
-        _write_weights(run.weights_path, _weights(built))
+        write_weights(run.weights_path, weights(built))
         measured = evaluate(built, splits.test, run)
         last = epochs[-1].validation
         result = {
@@ -233,93 +212,6 @@ def train(
     yield Finished(run, result)
 
 
-def split(
-    recipe: Recipe,
-    train_examples: Examples | EncodedExamples,
-    test_examples: Examples | EncodedExamples,
-    device: devices.Device,
-) -> Splits:
-    """Hold validation out of the training split, and put all three on the device.
-
-    Raises:
-        InvalidError: there are fewer examples than the recipe wants, or too few for its folds, or what is left to train on
-            does not fill one batch.
-    """
-    settings = recipe.train
-    _require_enough(recipe, len(train_examples))
-    chosen, held = divide(settings, train_examples.targets)
-    if settings.batch_size != "full" and len(chosen) < settings.batch_size:
-        raise InvalidError(
-            f"{recipe.at(('train', 'batch_size'))}: expected at most {len(chosen)}, the examples left to train on, "
-            f"found {settings.batch_size}"
-        )
-    if settings.validation and not len(held) and (rules := going_by_validation(recipe)):
-        raise InvalidError(
-            f"{recipe.at(('train', 'validation'))}: {settings.validation:g} of {len(train_examples)} examples is none, and "
-            f"{rules[0]} goes by the validation split"
-        )
-    measured = measure(train_examples, chosen, recipe.inputs)
-    return Splits(
-        batches_of(train_examples, chosen, device, measured, recipe.inputs),
-        batches_of(train_examples, held, device, measured, recipe.inputs) if len(held) else None,
-        batches_of(test_examples, None, device, measured, recipe.inputs),
-        told(settings, len(train_examples), chosen, held),
-    )
-
-
-def evaluate(built: Experiment, test: Batches, run: Run | None = None) -> dict[str, Any]:
-    """All measures over a split; with a run, its worst mistakes are kept as pictures too."""
-    outputs = outputs_of(built, test)
-    targets = test.targets.cpu()
-    if run is not None:
-        _keep_errors(run, outputs, targets, test)
-    return built.task.measure(outputs, targets)
-
-
-@without_compiler()
-def restore(
-    recipe: Recipe, run: Run, device: str, *, best: bool = False
-) -> tuple[Experiment, InputStatistics, dict[str, Any]]:
-    """The trained experiment of a run, what its inputs looked like, and its inputs.json.
-
-    Args:
-        recipe: the run's.
-        run: finished; for `best`, at least an epoch of it.
-        device: auto, cpu, cuda, ...
-        best: with the weights of the epoch that did best on the validation split, not of the last.
-
-    Raises:
-        InvalidError: the run has no weights, or they are not of this recipe's network.
-    """
-    about = _read_inputs(run)
-    chosen = experiment.device_for(recipe, device)
-    built = experiment.build(recipe, input_shape=tuple(about["shape"]), classes=about["classes"], device=chosen)
-    path = run.best_weights_path if best else run.weights_path
-    if not path.is_file():
-        reason = "no epoch was compared on a validation split" if best else "training did not come to its end"
-        raise InvalidError(f"{path}: not there: {reason}")
-    try:
-        built.model.load_state_dict(load_file(path, device=str(chosen.device)))
-    except Exception as error:  # safetensors and torch raise several kinds, all meaning this
-        raise InvalidError(f"{path}: not the weights of {run.recipe_path}: {error}") from error
-    return built, about["statistics"], about
-
-
-def _require_enough(recipe: Recipe, count: int) -> None:
-    """Stop where so many examples cannot be divided as the recipe says."""
-    settings = recipe.train
-    if (settings.examples or 0) > count:
-        raise InvalidError(
-            f"{recipe.at(('train', 'examples'))}: expected at most {count}, the examples of the training split, "
-            f"found {settings.examples}"
-        )
-    used = settings.examples or count
-    if (settings.folds or 0) > used:
-        raise InvalidError(
-            f"{recipe.at(('train', 'folds'))}: expected at most {used}, one for each example, found {settings.folds}"
-        )
-
-
 def _found(asked: Recipe, chosen: devices.Device) -> dict[str, Any]:
     """What was found in the place of `auto`."""
     return {key: value for key, value in chosen.found.items() if getattr(asked.train, key) == "auto"}
@@ -356,7 +248,7 @@ def _assist(course: Course, splits: Splits, checkpoints: Checkpoints) -> None:
     epochs: list[Epoch] = world.from_first(list)
     for _ in _trained(course, splits, checkpoints, epochs):
         pass
-    _weights(built)
+    weights(built)
     outputs_of(built, splits.test)
     if world.shards:  # the first process runs the model once more, and needs everybody's weights
         findings(built, splits.test)
@@ -368,7 +260,7 @@ def _trained(
     """Train, and add to the epochs until it is time to stop; each comes with the weights where it is the best so far."""
     for epoch in fit(course, splits.train, splits.validation, checkpoints):
         epochs.append(epoch)
-        yield epoch, _weights(course.experiment) if stopping.best(epochs) is epoch else None
+        yield epoch, weights(course.experiment) if stopping.best(epochs) is epoch else None
         if stopping.stop_reason(course.experiment.recipe, epochs):
             return
 
@@ -422,51 +314,11 @@ def _best(epochs: list[Epoch]) -> dict[str, Any] | None:
     return {"epoch": leader.epoch, "accuracy": leader.validation.accuracy}
 
 
-def _write_weights(path: Path, weights: dict[str, torch.Tensor]) -> None:
-    with runs.writing(path) as file:
-        file.write_bytes(save(weights))
-
-
-def _inputs(measured: InputStatistics, shape: tuple[int, ...], classes: tuple[str, ...]) -> dict[str, Any]:
-    return {"shape": list(shape), "classes": list(classes), "statistics": measured.plain()}
-
-
-def _read_inputs(run: Run) -> dict[str, Any]:
-    try:
-        about: dict[str, Any] = json.loads((run.path / "inputs.json").read_text(encoding="utf-8"))
-        measured = InputStatistics(**about["statistics"])
-        return {"shape": about["shape"], "classes": about["classes"], "statistics": measured}
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise InvalidError(f"{run.path / 'inputs.json'}: cannot be read: {error}") from error
-
-
-def _weights(built: Experiment) -> dict[str, torch.Tensor]:
-    """The state dict as safetensors takes it: whole, contiguous, on the CPU."""
-    state = built.world.whole(dict(built.model.state_dict()))
-    return {name: tensor.detach().cpu().contiguous() for name, tensor in state.items()}
-
-
 def _rates(built: Experiment, steps: int, epochs: int) -> list[list[float]]:
     """The learning rate over the epochs that were trained, of so many steps, as [step, rate] points."""
     total, last = steps * built.recipe.train.epochs, steps * epochs - 1
     chosen = sorted({round(point * last / max(1, RATE_POINTS - 1)) for point in range(RATE_POINTS)})
     return [[step, built.base_rate * built.schedule(step / total)] for step in chosen]
-
-
-def _keep_errors(run: Run, outputs: torch.Tensor, targets: torch.Tensor, test: Batches) -> None:
-    """The mistakes made with the highest confidence, as arrays that the report draws."""
-    confidence, predicted = outputs.softmax(1).max(1)
-    wrong = torch.nonzero(predicted != targets)[:, 0]
-    worst = wrong[confidence[wrong].argsort(descending=True)][:WORST_ERRORS]
-    pictures = test.inputs[worst.to(test.inputs.device)].cpu().float() / max(test.statistics.peak, 1e-12) * 255
-    with runs.writing(run.errors_path) as path:
-        np.savez_compressed(
-            path,
-            inputs=pictures.round().clamp(0, 255).to(torch.uint8).numpy(),
-            targets=targets[worst].numpy(),
-            predictions=predicted[worst].numpy(),
-            confidences=confidence[worst].numpy(),
-        )
 
 
 def _about(dataset: Dataset) -> dict[str, Any]:

@@ -16,12 +16,12 @@ from dlcat import locations
 from dlcat.optim.optimizers import optimizer as optimizers
 from dlcat.readers import Examples
 from dlcat.train import device as devices
-from dlcat.train import experiment, gradients, session
+from dlcat.train import experiment, gradients
 from dlcat.train.course import Course
 from dlcat.train.distributed import World, joined
 from dlcat.train.experiment import Experiment
 from dlcat.train.loop import fit, outputs_of
-from dlcat.train.session import Splits
+from dlcat.train.splits import Splits, splits_of
 from dlcat.workspace import Workspace
 
 BASE = ("train.precision=fp32", "train.batch_size=30", "train.epochs=2", "schedule=constant", "baseline=none")
@@ -65,7 +65,7 @@ def built(world: World, cache: str, *overrides: str, count: int = COUNT) -> tupl
     recipe = place(cache).recipe("digits_quickstart", (*BASE, SMALL, *overrides))
     examples = made_up(count)
     chosen = devices.choose("cpu", recipe.train.precision, recipe.train.layout, recipe.model.norm.name)
-    splits = session.split(recipe, examples, examples, chosen)
+    splits = splits_of(recipe, examples, examples, chosen)
     return (
         experiment.build(recipe, input_shape=(1, 8, 8), classes=examples.classes, device=chosen, world=world),
         splits,

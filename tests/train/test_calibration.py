@@ -20,9 +20,10 @@ from dlcat import run as runs
 from dlcat.errors import StoppedError
 from dlcat.recipe import MEASURED
 from dlcat.run import Run
-from dlcat.train import calibration, compilation, experiment, session
+from dlcat.train import calibration, compilation, experiment
 from dlcat.train import device as devices
 from dlcat.train.session import Finished
+from dlcat.train.splits import splits_of
 from dlcat.workspace import Workspace
 
 SMALL = ("train.epochs=2", "train.batch_size=128", "model.widths=[8, 16]", "train.precision=fp32")
@@ -60,7 +61,7 @@ def calibrated(place: Workspace) -> Callable[..., devices.Device]:
     def call(*overrides: str) -> devices.Device:
         recipe = experiment.resolve(place.recipe("digits_quickstart", (*SMALL, *overrides)))
         examples = [place.examples(place.catalog["digits"], split) for split in ("train", "test")]
-        split = session.split(recipe, examples[0], examples[1], experiment.device_for(recipe, "cpu"))
+        split = splits_of(recipe, examples[0], examples[1], experiment.device_for(recipe, "cpu"))
         build = partial(experiment.build, recipe, input_shape=(1, 8, 8), classes=examples[0].classes)
         return calibration.calibrate(recipe, split.train, lambda device: build(device=device))
 

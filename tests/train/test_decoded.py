@@ -28,7 +28,7 @@ from dlcat.train import device as devices
 from dlcat.train.decoded import DecodedBatches, batches_of, measure, shard_order
 from dlcat.train.loop import outputs_of
 from dlcat.train.predict import predict
-from dlcat.train.session import restore
+from dlcat.train.trained import restore
 from dlcat.workspace import Workspace
 
 CPU = devices.choose("cpu", "fp32", "contiguous", "batch")

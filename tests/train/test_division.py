@@ -14,9 +14,9 @@ from dlcat.errors import InvalidError
 from dlcat.readers import Examples
 from dlcat.recipe import Recipe, Train
 from dlcat.train import device as devices
-from dlcat.train import session
 from dlcat.train.contradictions import contradictions
 from dlcat.train.division import divide, fold, hold_out, sample, told
+from dlcat.train.splits import splits_of
 from dlcat.workspace import Workspace
 
 targets = st.lists(st.integers(0, 4), min_size=2, max_size=200).map(np.array)
@@ -144,5 +144,5 @@ def test_more_than_there_is_cannot_be_had(
     recipe = load("train.batch_size=2", *overrides)
     device = devices.choose("cpu", "fp32", "contiguous", "batch")
     with pytest.raises(InvalidError) as caught:
-        session.split(recipe, examples, examples, device)
+        splits_of(recipe, examples, examples, device)
     assert message in caught.value.message

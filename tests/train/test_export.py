@@ -25,11 +25,11 @@ from dlcat.models import model
 from dlcat.registry import Choice
 from dlcat.run import Run
 from dlcat.train import export as exports
-from dlcat.train import session
 from dlcat.train.batches import InputStatistics, resident
 from dlcat.train.export import FORMATS, Classifier, Exported
 from dlcat.train.loop import outputs_of
 from dlcat.train.predict import as_input, predict
+from dlcat.train.trained import restore
 from dlcat.workspace import Workspace
 
 SHAPE = (1, 8, 8)
@@ -179,7 +179,7 @@ def test_the_file_takes_pixels_and_says_what_predict_says(
     left: Callable[[str], Exported], trained: Run, place: Workspace, tmp_path: Path
 ) -> None:
     network = exports.load(left("safetensors").file)
-    built, statistics, about = session.restore(place.recipe(str(trained.recipe_path)), trained, "cpu")
+    built, statistics, about = restore(place.recipe(str(trained.recipe_path)), trained, "cpu")
     test = place.examples(place.catalog["digits"], "test")
     expected = outputs_of(built, resident(test, None, built.device, statistics))
     with torch.inference_mode():

@@ -16,10 +16,10 @@ from PIL import Image, ImageOps
 
 from dlcat.errors import InvalidError
 from dlcat.run import Run
-from dlcat.train import session
 from dlcat.train.batches import InputStatistics, resident
 from dlcat.train.loop import outputs_of
 from dlcat.train.predict import Prediction, as_input, predict
+from dlcat.train.trained import restore
 from dlcat.workspace import Workspace
 
 TRIED = 12
@@ -28,7 +28,7 @@ MOSTLY = 10
 
 @pytest.fixture(scope="session")
 def restored(trained: Run, place: Workspace) -> Any:
-    return session.restore(place.recipe(str(trained.recipe_path)), trained, "cpu")
+    return restore(place.recipe(str(trained.recipe_path)), trained, "cpu")
 
 
 @pytest.fixture(scope="session")

@@ -21,6 +21,7 @@ from dlcat.train import session
 from dlcat.train.batches import resident
 from dlcat.train.loop import Epoch
 from dlcat.train.session import Finished, Started
+from dlcat.train.trained import evaluate, restore
 from dlcat.workspace import Workspace
 
 SHORT = ("train.epochs=2", "train.precision=fp32")
@@ -189,9 +190,9 @@ def test_a_training_that_diverges_says_so_and_keeps_what_happened(text: str, fit
 
 def test_a_run_restored_measures_the_same(trained: Run, place: Workspace) -> None:
     recipe = place.recipe(str(trained.recipe_path))
-    built, statistics, about = session.restore(recipe, trained, "cpu")
+    built, statistics, about = restore(recipe, trained, "cpu")
     test = resident(place.examples(place.catalog["digits"], "test"), None, built.device, statistics)
-    assert session.evaluate(built, test) == trained.result()["metrics"]["test"]
+    assert evaluate(built, test) == trained.result()["metrics"]["test"]
     assert about["classes"] == list("0123456789")
 
 
@@ -229,7 +230,7 @@ def test_a_damaged_run_is_refused_by_name(
     if content is not None:
         (copied.path / name).write_bytes(content)
     with pytest.raises(InvalidError) as caught:
-        session.restore(place.recipe(str(copied.recipe_path)), copied, "cpu")
+        restore(place.recipe(str(copied.recipe_path)), copied, "cpu")
     assert caught.value.message.startswith(str(copied.path / name))
     assert words in caught.value.message
 
@@ -239,7 +240,7 @@ def test_weights_of_another_network_are_refused(copied: Run, place: Workspace) -
     weights.pop(next(name for name in weights if name.endswith("weight")))
     save_file(weights, copied.weights_path)
     with pytest.raises(InvalidError, match="not the weights of"):
-        session.restore(place.recipe(str(copied.recipe_path)), copied, "cpu")
+        restore(place.recipe(str(copied.recipe_path)), copied, "cpu")
 
 
 def test_the_result_says_what_computed_each_convolution_and_how_exactly(fit: Fit) -> None:

@@ -15,12 +15,12 @@ from dlcat.optim.closure import Closure, needs_closure
 from dlcat.optim.optimizers import optimizer as optimizers
 from dlcat.readers import Examples
 from dlcat.train import device as devices
-from dlcat.train import experiment, session
+from dlcat.train import experiment
 from dlcat.train.averages import settle_averages
 from dlcat.train.course import Course
 from dlcat.train.experiment import Experiment
 from dlcat.train.loop import Epoch, fit
-from dlcat.train.session import Splits
+from dlcat.train.splits import Splits, splits_of
 from dlcat.workspace import Workspace
 
 PLAIN = ("model.norm=none", "augment=[]", "optimizer={name: sgd, lr: 0.02}", "schedule=constant", "train.validation=0")
@@ -44,7 +44,7 @@ def build(place: Workspace) -> Callable[..., Built]:
         )
         examples = Examples(inputs, targets, tuple("0123456789"))
         chosen = devices.choose(device, recipe.train.precision, recipe.train.layout, recipe.model.norm.name)
-        splits = session.split(recipe, examples, examples, chosen)
+        splits = splits_of(recipe, examples, examples, chosen)
         return experiment.build(recipe, input_shape=(1, 8, 8), classes=examples.classes, device=chosen), splits
 
     return call

@@ -15,8 +15,9 @@ from dlcat.errors import InvalidError
 from dlcat.recipe import Recipe
 from dlcat.run import Run
 from dlcat.train import device as devices
-from dlcat.train import session, stopping
+from dlcat.train import stopping
 from dlcat.train.loop import Epoch, Score
+from dlcat.train.splits import splits_of
 from dlcat.view import report, tables
 from dlcat.workspace import Workspace
 
@@ -197,7 +198,7 @@ def test_a_validation_split_of_no_example_is_no_split_to_go_by(place: Workspace,
     digits = place.catalog["digits"]
     examples = place.examples(digits, "train")
     with pytest.raises(InvalidError, match="of 1438 examples is none, and patience goes by"):
-        session.split(
+        splits_of(
             recipe("train.patience=2", "train.validation=0.0001"),
             examples,
             examples,
@@ -209,7 +210,7 @@ def test_balanced_weights_are_by_the_examples_that_are_trained_on(train: Callabl
     run = train("task={name: classify, class_weights: balanced}", "train.epochs=1", "train.validation=0.5")
     examples = place.examples(place.catalog["digits"], "train")
     device = devices.choose("cpu", "fp32", "contiguous", "batch")
-    trained = session.split(place.recipe(str(run.recipe_path)), examples, examples, device).train
+    trained = splits_of(place.recipe(str(run.recipe_path)), examples, examples, device).train
     counts = np.bincount(trained.targets.numpy(), minlength=10)
     weights: Any = run.result()["class_weights"]
     assert weights == pytest.approx((counts.sum() / (10 * counts)).tolist())

@@ -14,8 +14,8 @@ from torch import nn
 
 from dlcat.errors import InvalidError
 from dlcat.run import Run
-from dlcat.train import session
 from dlcat.train.batches import resident
+from dlcat.train.trained import evaluate, restore
 from dlcat.train.weight_average import WeightAverage
 from dlcat.view import tables
 from dlcat.workspace import Workspace
@@ -80,9 +80,9 @@ def test_training_goes_on_as_without_it_and_what_is_evaluated_is_kept(
     assert averaged.result()["metrics"]["validation"] != plain.result()["metrics"]["validation"]
     kept = load_file(averaged.weights_path), load_file(plain.weights_path)
     assert all(not torch.equal(kept[0][name], kept[1][name]) for name in kept[0] if "num_batches" not in name)
-    built, statistics, _ = session.restore(place.recipe(str(averaged.recipe_path)), averaged, "cpu")
+    built, statistics, _ = restore(place.recipe(str(averaged.recipe_path)), averaged, "cpu")
     test = resident(place.examples(place.catalog["digits"], "test"), None, built.device, statistics)
-    assert session.evaluate(built, test) == averaged.result()["metrics"]["test"]
+    assert evaluate(built, test) == averaged.result()["metrics"]["test"]
 
 
 def test_the_end_of_a_training_says_so(train: Callable[..., Run]) -> None:
