@@ -18,7 +18,7 @@ from typing import Any
 
 import machine
 
-from dlcat.train.experiment import FAMILIES
+from dlcat.train.families import FAMILIES
 from recipes import spread
 
 BASE = "mnist_parts"

@@ -204,17 +204,17 @@ class Workspace:
             InvalidError: all its faults.
         """
         from dlcat import recipe
-        from dlcat.train import experiment
+        from dlcat.train import families
 
         path = recipe.find(self.locations, name)
-        return recipe.load(path, overrides=overrides, check=lambda raw: experiment.check(self.catalog, raw))
+        return recipe.load(path, overrides=overrides, check=lambda raw: families.check(self.catalog, raw))
 
     def latest(self, recipe: Recipe, folder: Path | None = None) -> Run | None:
         """The newest run of exactly this recipe, overrides and all; None where there is none."""
         from dlcat import run
-        from dlcat.train import experiment
+        from dlcat.train import families
 
-        return run.latest(folder or self.locations.runs, experiment.resolve(recipe))
+        return run.latest(folder or self.locations.runs, families.resolve(recipe))
 
     def train(
         self,

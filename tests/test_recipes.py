@@ -15,7 +15,7 @@ from dlcat.errors import InvalidError
 from dlcat.readers import Examples
 from dlcat.recipe import Recipe
 from dlcat.train import device as devices
-from dlcat.train import experiment, session
+from dlcat.train import experiment, families, session
 from dlcat.train.contradictions import contradictions
 from dlcat.train.course import Course
 from dlcat.train.loop import fit
@@ -47,12 +47,12 @@ def test_a_shipped_recipe_loads_and_asks_a_question(place: Workspace, name: str)
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_resolved_recipe_written_out_reads_back_to_itself(place: Workspace, tmp_path: Path, name: str) -> None:
-    resolved = experiment.resolve(place.recipe(name))
+    resolved = families.resolve(place.recipe(name))
     path = tmp_path / f"{name}.yaml"
     path.write_text(resolved.to_yaml(), encoding="utf-8")
     again = place.recipe(str(path))
     assert again == resolved
-    assert experiment.resolve(again) == again
+    assert families.resolve(again) == again
     assert again.to_yaml() == resolved.to_yaml()
 
 
@@ -64,7 +64,7 @@ def test_a_resolved_recipe_builds_the_same_network(place: Workspace, name: str) 
     shape, outputs = tuple(int(size) for size in dataset.sample.shape), len(dataset.classes)
     prices = [
         cost(lambda: experiment.build_model(each, shape, outputs), shape)  # noqa: B023 - called at once
-        for each in (recipe, experiment.resolve(recipe))
+        for each in (recipe, families.resolve(recipe))
     ]
     assert prices[0] == prices[1]
     assert prices[0].macs > prices[0].parameters > 1000

@@ -19,7 +19,7 @@ from dlcat.errors import InvalidError
 from dlcat.layers.upsamples import upsample
 from dlcat.readers import reader
 from dlcat.registry import Choice, Family
-from dlcat.train.experiment import FAMILIES
+from dlcat.train.families import FAMILIES
 
 EVERY_FAMILY = {**FAMILIES, "upsample": upsample, "reader": reader}
 MEMBERS = [(noun, name) for noun, family in EVERY_FAMILY.items() for name in family]

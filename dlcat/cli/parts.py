@@ -41,9 +41,9 @@ def recipes_list(json: Json = False) -> None:
 @recipes_group.command("show")
 def recipes_show(name: RecipeName, set_: Overrides = None, catalog: Catalogs = None) -> None:
     """Print a recipe with every inherited key and default written out."""
-    from dlcat.train import experiment
+    from dlcat.train import families
 
-    out.text(experiment.resolve(out.workspace(catalog, None).recipe(name, tuple(set_ or ()))).to_yaml())
+    out.text(families.resolve(out.workspace(catalog, None).recipe(name, tuple(set_ or ()))).to_yaml())
 
 
 @recipes_group.command("copy")
@@ -96,7 +96,7 @@ def options(
     from dlcat.errors import UsageError, nearest
     from dlcat.layers.upsamples import upsample
     from dlcat.readers import reader
-    from dlcat.train.experiment import FAMILIES
+    from dlcat.train.families import FAMILIES
     from dlcat.view import parts
 
     families = {**FAMILIES, "upsample": upsample, "reader": reader}

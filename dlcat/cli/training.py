@@ -356,9 +356,9 @@ def _stopping(*, silent: bool = False) -> "Iterator[Event]":
 def _dry_run(recipe: "Recipe", cost: "Cost", json: bool) -> None:
     from dataclasses import asdict
 
-    from dlcat.train import experiment
+    from dlcat.train import families
 
-    resolved = experiment.resolve(recipe)
+    resolved = families.resolve(recipe)
     if json:
         out.document({"recipe": resolved.plain(), "cost": asdict(cost)})
     else:

@@ -93,11 +93,11 @@ def check(place: Workspace, template: Template, design: Design) -> list[Recipe]:
         InvalidError: every fault of the first cell that has any.
         UsageError: there is no such recipe.
     """
-    from dlcat.train import experiment
+    from dlcat.train.contradictions import require_consistent
 
     recipes = [place.recipe(template.recipe, Order(template, cell, design.draws[0]).overrides) for cell in design.cells]
     for recipe in recipes:
-        experiment.require_consistent(recipe)
+        require_consistent(recipe)
     for recipe in {_network(recipe): recipe for recipe in recipes}.values():
         place.trainable(recipe)
     return recipes

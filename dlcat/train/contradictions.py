@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from dlcat.errors import InvalidError
 from dlcat.layers.norms import norm
 from dlcat.optim.schedules import schedule as schedules
 from dlcat.optim.schedules import watches
@@ -14,6 +15,17 @@ if TYPE_CHECKING:
 
     from dlcat.recipe import Recipe, Train
     from dlcat.schema import Fault
+
+
+def require_consistent(recipe: Recipe) -> None:
+    """Stop where what a recipe says cannot be meant.
+
+    Raises:
+        InvalidError: one line per contradiction.
+    """
+    faults = [f"{recipe.at(where)}: {text}" for where, text in contradictions(recipe)]
+    if faults:
+        raise InvalidError("\n".join(faults))
 
 
 def contradictions(recipe: Recipe) -> Iterator[Fault]:

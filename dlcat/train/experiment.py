@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from torch import nn
 from torch.nn import functional
 
-from dlcat.baselines import baseline as baselines
-from dlcat.errors import InvalidError, nearest
-from dlcat.layers.activations import activation
-from dlcat.layers.algorithms import algorithm
+from dlcat.errors import InvalidError
 from dlcat.layers.algorithms.network import use
-from dlcat.layers.convs import conv
 from dlcat.layers.norms import norm
 from dlcat.layers.parts import choose as choose_parts
 from dlcat.layers.whitening import MadeFromInputs
@@ -25,50 +21,30 @@ from dlcat.optim.closure import TwoSided, needs_closure
 from dlcat.optim.optimizers import optimizer as optimizers
 from dlcat.optim.schedules import Look, following
 from dlcat.optim.schedules import schedule as schedules
-from dlcat.recipe import PARTS
-from dlcat.registry import Choice, Family
+from dlcat.registry import Choice
 from dlcat.tasks import counting
 from dlcat.tasks import task as tasks
-from dlcat.train.augment import Shown, shrink, telling
-from dlcat.train.augment import augmentation as augmentations
+from dlcat.train.augment import Shown, shrink
 from dlcat.train.batches import pieces_of
-from dlcat.train.contradictions import contradictions
+from dlcat.train.contradictions import require_consistent
 from dlcat.train.device import choose as choose_device
 from dlcat.train.distributed import ALONE
+from dlcat.train.fitting import augmenting, fitting, require_changeable, require_resizable
 from dlcat.train.mix import mix as mixes
 from dlcat.train.mix import mixing
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Sequence
 
     from torch import Tensor
     from torch.optim import Optimizer
 
-    from dlcat.catalog import Catalog
-    from dlcat.document import Where
     from dlcat.recipe import Recipe
-    from dlcat.schema import Fault
     from dlcat.tasks import Task
     from dlcat.train.batches import Batches
     from dlcat.train.device import Device
     from dlcat.train.distributed import World
     from dlcat.train.mix import Mixed
-
-FAMILIES: dict[str, Family] = {
-    "task": tasks,
-    "model": models,
-    "conv": conv,
-    "norm": norm,
-    "activation": activation,
-    "algorithm": algorithm,
-    "augment": augmentations,
-    "mix": mixes,
-    "optimizer": optimizers,
-    "schedule": schedules,
-    "baseline": baselines,
-}
-"""Every family a recipe chooses from, by its noun."""
-
 
 FULL_PIECE = 1000
 """Examples of a full batch that pass through the network at a time, where a recipe does not say."""
@@ -179,41 +155,6 @@ def make_from_inputs(model: nn.Module, train: Batches) -> None:
             layer.make_from(train.numbers(train.inputs[:SEEN]))
 
 
-def check(catalog: Catalog, raw: dict[str, Any]) -> list[Fault]:
-    """What is wrong with the names and options of a recipe's plain data (see `recipe.load`)."""
-    faults: list[Fault] = []
-    name = raw.get("dataset")
-    if isinstance(name, str) and name not in catalog:
-        faults.append((("dataset",), f"no dataset named {name!r} in the catalog; {nearest(name, catalog.names)}"))
-    for where, family, choice in _choices(raw):
-        faults += [((*where, key), text) for key, text in family.check(choice)[1]]
-    return faults
-
-
-def resolve(recipe: Recipe) -> Recipe:
-    """The one training that the recipe means, every option of every choice written out: no later default can change it."""
-    chosen = recipe.model
-    own = _full(models, Choice(name=recipe.model.name, options=recipe.model.options))
-    return replace(
-        recipe,
-        task=_full(tasks, recipe.task),
-        model=replace(
-            chosen,
-            options=own.options,
-            conv=_full(conv, chosen.conv),
-            norm=_full(norm, chosen.norm),
-            activation=_full(activation, chosen.activation),
-            algorithm=_full(algorithm, chosen.algorithm),
-        ),
-        augment=[_full(augmentations, choice) for choice in recipe.augment],
-        mix=[_full(mixes, choice) for choice in recipe.mix],
-        optimizer=_full(optimizers, recipe.optimizer),
-        schedule=_full(schedules, recipe.schedule),
-        baseline=_full(baselines, recipe.baseline),
-        study=None,
-    )
-
-
 def build(
     recipe: Recipe,
     *,
@@ -242,7 +183,7 @@ def build(
         from dlcat.train import sharding  # half a second that only those pay who divide
 
         sharding.shard(model, world, device.device.type)
-    built = _fitting(recipe, ("optimizer",), partial(optimizers.bind(recipe.optimizer), model))
+    built = fitting(recipe, ("optimizer",), partial(optimizers.bind(recipe.optimizer), model))
     if world.shards:
         _require_divisible(recipe, built, device)
         sharding.unfuse(built)
@@ -269,7 +210,7 @@ def build(
         built,
         torch.amp.GradScaler(device.device.type, enabled=device.precision == "fp16"),
         following(schedules.bind(recipe.schedule), looks),
-        tuple(_augmentation(choice) for choice in recipe.augment),
+        tuple(augmenting(choice) for choice in recipe.augment),
         tuple(mixes.bind(choice) for choice in recipe.mix),
         tuple(group["lr"] for group in built.param_groups),
         looks,
@@ -301,7 +242,7 @@ def build_task(recipe: Recipe, classes: Sequence[str], class_counts: Sequence[in
     Raises:
         InvalidError: its options do not fit the classes.
     """
-    built: Task = _fitting(recipe, ("task",), partial(counting(tasks.bind(recipe.task), class_counts), classes))
+    built: Task = fitting(recipe, ("task",), partial(counting(tasks.bind(recipe.task), class_counts), classes))
     return built
 
 
@@ -348,21 +289,10 @@ def searches(recipe: Recipe) -> bool:
     Raises:
         InvalidError: its options do not go together.
     """
-    tried: torch.optim.Optimizer = _fitting(
+    tried: torch.optim.Optimizer = fitting(
         recipe, ("optimizer",), partial(optimizers.bind(recipe.optimizer), nn.Linear(1, 1))
     )
     return needs_closure(tried)
-
-
-def require_consistent(recipe: Recipe) -> None:
-    """Stop where what a recipe says cannot be meant.
-
-    Raises:
-        InvalidError: one line per contradiction.
-    """
-    faults = [f"{recipe.at(where)}: {text}" for where, text in contradictions(recipe)]
-    if faults:
-        raise InvalidError("\n".join(faults))
 
 
 def build_model(recipe: Recipe, input_shape: tuple[int, ...], outputs: int) -> nn.Module:
@@ -372,119 +302,14 @@ def build_model(recipe: Recipe, input_shape: tuple[int, ...], outputs: int) -> n
         InvalidError: the parts do not fit each other.
     """
     require_consistent(recipe)
-    _require_changeable(recipe, input_shape)
+    require_changeable(recipe, input_shape)
     chosen = recipe.model
     torch.manual_seed(recipe.train.seed)
     parts = choose_parts(
         conv=chosen.conv, norm=chosen.norm, activation=chosen.activation, dimensions=len(input_shape) - 1
     )
     builder = models.bind(Choice(name=chosen.name, options=chosen.options))
-    built: nn.Module = _fitting(recipe, ("model",), partial(builder, input_shape, outputs, parts))
-    _fitting(recipe, ("train", "progressive_resize"), partial(_require_resizable, recipe, built, input_shape))
-    computing: nn.Module = _fitting(recipe, ("model", "algorithm"), partial(use, built, chosen.algorithm))
+    built: nn.Module = fitting(recipe, ("model",), partial(builder, input_shape, outputs, parts))
+    fitting(recipe, ("train", "progressive_resize"), partial(require_resizable, recipe, built, input_shape))
+    computing: nn.Module = fitting(recipe, ("model", "algorithm"), partial(use, built, chosen.algorithm))
     return computing
-
-
-def _choices(raw: dict[str, Any]) -> Iterator[tuple[Where, Family, Choice]]:
-    """Every choice of the plain data that is well formed, with its place and its family."""
-    model = raw.get("model")
-    places: list[tuple[Where, Family, Any]] = [
-        (("task",), tasks, raw.get("task")),
-        (("model",), models, model),
-        (("optimizer",), optimizers, raw.get("optimizer")),
-        (("schedule",), schedules, raw.get("schedule")),
-        (("baseline",), baselines, raw.get("baseline")),
-    ]
-    if isinstance(model, dict):
-        places += [(("model", part), FAMILIES[part], model.get(part)) for part in PARTS]
-    for key in ("augment", "mix"):
-        if isinstance(raw.get(key), list):
-            places += [((key, number), FAMILIES[key], item) for number, item in enumerate(raw[key])]
-    for where, family, item in places:
-        if isinstance(item, dict) and isinstance(item.get("name"), str):
-            yield where, family, Choice(name=item["name"], options=item.get("options", {}))
-
-
-def _full(family: Family, choice: Choice) -> Choice:
-    known = family.options(choice.name).values()
-    options = {option.name: choice.options.get(option.name, option.default) for option in known}
-    return Choice(name=choice.name, options={key: _plain(value) for key, value in options.items()})
-
-
-def _plain(value: Any) -> Any:
-    return [_plain(item) for item in value] if isinstance(value, tuple | list) else value
-
-
-def _augmentation(choice: Choice) -> Callable[[Tensor, torch.Generator, Shown], Tensor]:
-    return telling(augmentations.bind(choice))
-
-
-def _require_changeable(recipe: Recipe, input_shape: tuple[int, ...]) -> None:
-    """Stop where an augmentation or a mix cannot be applied to such inputs.
-
-    Raises:
-        InvalidError: they are too small for it, or no images.
-    """
-    with torch.device("cpu"):
-        stored = torch.zeros(2, *input_shape, dtype=torch.uint8)
-        for number, choice in enumerate(recipe.augment):
-            change = partial(_augmentation(choice), stored, torch.Generator(), Shown(torch.arange(2), 1))
-            _fitting(recipe, ("augment", number), partial(_require_same_shape, choice.name, stored, change))
-        for number, choice in enumerate(recipe.mix):
-            _fitting(
-                recipe,
-                ("mix", number),
-                partial(_require_same_shape, choice.name, stored, partial(_tried, choice, stored)),
-            )
-
-
-def _tried(choice: Choice, stored: Tensor) -> Tensor:
-    """Inputs mixed with themselves."""
-    mixed: Mixed = mixes.bind(choice)(stored.float(), stored.float(), np.random.default_rng(0))
-    return mixed.inputs
-
-
-def _require_same_shape(name: str, stored: Tensor, change: Callable[[], Tensor]) -> None:
-    """Stop where what changes images is given something else.
-
-    Raises:
-        ValueError: the inputs are no images, or what it says of images that it cannot change.
-    """
-    try:
-        if change().shape == stored.shape:
-            return
-    except (RuntimeError, IndexError, ValueError):
-        if stored.dim() == 4:
-            raise
-    raise ValueError(f"{name} takes images, C x H x W, found {' x '.join(map(str, stored.shape[1:]))}")
-
-
-def _require_resizable(recipe: Recipe, model: nn.Module, input_shape: tuple[int, ...]) -> None:
-    """Stop where the network cannot see the small images that training begins with.
-
-    Raises:
-        ValueError: the inputs are no images, are smaller already, or the network takes one size only.
-    """
-    chosen = recipe.train.progressive_resize
-    if chosen is None:
-        return
-    if len(input_shape) != 3 or chosen.size >= min(input_shape[1:]):
-        raise ValueError(
-            f"expected a size below the images' shorter side, found {chosen.size} for "
-            f"inputs of {' x '.join(map(str, input_shape))}"
-        )
-    try:
-        with torch.inference_mode():
-            model.eval()(shrink(torch.zeros(1, *input_shape), chosen.size))
-    except RuntimeError as error:
-        raise ValueError(
-            f"model {recipe.model.name!r} takes images of one size only; leave progressive_resize out"
-        ) from error
-
-
-def _fitting(recipe: Recipe, where: Where, build_part: Callable[[], Any]) -> Any:
-    """What the builder gives; where it says that its parts do not fit, that is the recipe's fault, and is said there."""
-    try:
-        return build_part()
-    except ValueError as error:
-        raise InvalidError(f"{recipe.at(where)}: {error}") from error

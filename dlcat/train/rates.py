@@ -64,7 +64,7 @@ def ready(recipe: Recipe, examples: Examples | EncodedExamples, device: str = "a
     """The recipe's experiment as it is before its first step, and what it is trained on.
 
     Args:
-        recipe: as loaded with `experiment.check`.
+        recipe: as loaded with `families.check`.
         examples: the training split; what is held out for validation is left out here, too.
         device: auto, cpu, cuda, ...
 

@@ -14,7 +14,7 @@ from dlcat.errors import InvalidError
 from dlcat.layers.norms import norm
 from dlcat.machine import keep_memory
 from dlcat.train import device as devices
-from dlcat.train import environment, experiment, memory, stopping
+from dlcat.train import environment, experiment, families, memory, stopping
 from dlcat.train.batches import Batches, steps_per_epoch
 from dlcat.train.beside import beside, require_takes
 from dlcat.train.calibration import calibrate
@@ -94,7 +94,7 @@ def train(
     Where several processes train together, each calls this; the first one writes and yields, the others only compute.
 
     Args:
-        recipe: as loaded with `experiment.check`.
+        recipe: as loaded with `families.check`.
         dataset: the catalog entry that the recipe names.
         cost: of its network on one example.
         train_examples: its training split; validation is held out of it by the recipe's seed.
@@ -116,7 +116,7 @@ def train(
         DivergedError: the loss left the finite numbers; the run's folder keeps what happened.
     """
     keep_memory()
-    asked = experiment.resolve(recipe)
+    asked = families.resolve(recipe)
     recipe = asked.settled(world.from_first(lambda: resume.environment().get("found") or {} if resume else {}))
     require_takes(recipe, train_examples)
     splits = splits_of(recipe, train_examples, test_examples, experiment.device_for(recipe, world.device(device)))

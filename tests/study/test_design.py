@@ -15,7 +15,7 @@ from dlcat.recipe import Recipe
 from dlcat.study.design import Draw, design
 from dlcat.study.trainings import Template, check
 from dlcat.study.trials import Measure, Trial
-from dlcat.train import experiment
+from dlcat.train import families
 from dlcat.workspace import Workspace
 
 SOUND = """# Does it work?
@@ -66,10 +66,10 @@ def test_without_axes_the_recipe_is_trained_over_seeds(load: Callable[..., Recip
 
 
 def test_a_single_training_leaves_the_study_out(load: Callable[..., Recipe]) -> None:
-    resolved = experiment.resolve(load(SOUND))
+    resolved = families.resolve(load(SOUND))
     assert resolved.study is None
     assert "study" not in resolved.to_yaml()
-    assert resolved == experiment.resolve(load(SOUND[: SOUND.index("study:")]))
+    assert resolved == families.resolve(load(SOUND[: SOUND.index("study:")]))
 
 
 FAULTS = {

@@ -20,7 +20,7 @@ from dlcat import run as runs
 from dlcat.errors import StoppedError
 from dlcat.recipe import MEASURED
 from dlcat.run import Run
-from dlcat.train import calibration, compilation, experiment
+from dlcat.train import calibration, compilation, experiment, families
 from dlcat.train import device as devices
 from dlcat.train.session import Finished
 from dlcat.train.splits import splits_of
@@ -59,7 +59,7 @@ def calibrated(place: Workspace) -> Callable[..., devices.Device]:
     """calibrated(*overrides): what a training of digits would go by."""
 
     def call(*overrides: str) -> devices.Device:
-        recipe = experiment.resolve(place.recipe("digits_quickstart", (*SMALL, *overrides)))
+        recipe = families.resolve(place.recipe("digits_quickstart", (*SMALL, *overrides)))
         examples = [place.examples(place.catalog["digits"], split) for split in ("train", "test")]
         split = splits_of(recipe, examples[0], examples[1], experiment.device_for(recipe, "cpu"))
         build = partial(experiment.build, recipe, input_shape=(1, 8, 8), classes=examples[0].classes)
@@ -131,7 +131,7 @@ def test_a_run_goes_on_as_it_began_whatever_the_machine_thinks_by_then(
 def test_a_run_is_found_by_what_was_asked_and_not_by_what_was_found(train: Train, place: Workspace) -> None:
     run = train()
     folder = run.path.parent
-    asked = experiment.resolve(place.recipe("digits_quickstart", SMALL))
+    asked = families.resolve(place.recipe("digits_quickstart", SMALL))
     found = runs.latest(folder, asked)
     assert found is not None
     assert found.path == run.path
@@ -228,7 +228,7 @@ def test_without_a_compiler_the_trial_and_the_training_say_so(
 ) -> None:
     monkeypatch.setenv("CXX", str(tmp_path / "no-such-compiler"))
     monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", str(tmp_path / "compiled"))
-    recipe = experiment.resolve(place.recipe("digits_quickstart", SMALL))
+    recipe = families.resolve(place.recipe("digits_quickstart", SMALL))
     device = devices.choose("cpu", "fp32", "contiguous", "batch")
     built = experiment.build(recipe, input_shape=(1, 8, 8), classes=[str(digit) for digit in range(10)], device=device)
     answer = compilation.attempt(recipe, built, (torch.rand(16, 1, 8, 8), torch.randint(0, 10, (16,))))

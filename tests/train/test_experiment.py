@@ -14,9 +14,10 @@ from dlcat.layers.whitening import Whitening
 from dlcat.recipe import PARTS, Recipe
 from dlcat.registry import Choice
 from dlcat.train import device as devices
-from dlcat.train import experiment
+from dlcat.train import experiment, families
 from dlcat.train.batches import Batches, InputStatistics
-from dlcat.train.experiment import FAMILIES, Experiment
+from dlcat.train.experiment import Experiment
+from dlcat.train.families import FAMILIES
 from dlcat.workspace import Workspace
 
 MOVES = (((1, 0), slice(0, 8)), ((0, 1), slice(1, 9)))
@@ -51,7 +52,7 @@ def test_every_name_that_a_recipe_may_hold_is_looked_up(place: Workspace) -> Non
         "schedule": wrong,
         "baseline": wrong,
     }
-    places = [where for where, _ in experiment.check(place.catalog, raw)]
+    places = [where for where, _ in families.check(place.catalog, raw)]
     choices = [("task",), ("model",), ("optimizer",), ("schedule",), ("augment", 0), ("mix", 0), ("baseline",)]
     choices += [("model", part) for part in PARTS]
     assert sorted(map(str, places)) == sorted(map(str, [("dataset",), *[(*where, "name") for where in choices]]))
@@ -60,13 +61,13 @@ def test_every_name_that_a_recipe_may_hold_is_looked_up(place: Workspace) -> Non
 
 @pytest.mark.parametrize("raw", [{}, {"model": 3}, {"augment": {"a": 1}}, {"augment": [3]}, {"task": {"name": 3}}])
 def test_what_is_not_well_formed_is_left_to_the_schema(place: Workspace, raw: dict[str, object]) -> None:
-    assert experiment.check(place.catalog, raw) == []
+    assert families.check(place.catalog, raw) == []
 
 
 def test_resolving_writes_every_option_out_and_changes_nothing_twice(place: Workspace) -> None:
     recipe = place.recipe("digits_quickstart")
-    resolved = experiment.resolve(recipe)
-    assert experiment.resolve(resolved) == resolved
+    resolved = families.resolve(recipe)
+    assert families.resolve(resolved) == resolved
     pairs = [(FAMILIES["optimizer"], resolved.optimizer), (FAMILIES["schedule"], resolved.schedule)]
     pairs += [(FAMILIES[part], getattr(resolved.model, part)) for part in PARTS]
     pairs += [(FAMILIES["model"], Choice(name=resolved.model.name, options=resolved.model.options))]

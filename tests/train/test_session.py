@@ -21,7 +21,7 @@ from dlcat.train import session
 from dlcat.train.batches import resident
 from dlcat.train.loop import Epoch
 from dlcat.train.session import Finished, Started
-from dlcat.train.trained import evaluate, restore
+from dlcat.train.trained import WORST_ERRORS, evaluate, restore
 from dlcat.workspace import Workspace
 
 SHORT = ("train.epochs=2", "train.precision=fp32")
@@ -138,7 +138,7 @@ def test_the_worst_errors_are_errors(trained: Run, place: Workspace) -> None:
     assert list(errors["confidences"]) == sorted(errors["confidences"], reverse=True)
     result = trained.result()["metrics"]["test"]
     wrong = round((1 - result["accuracy"]) * 359)
-    assert len(errors["targets"]) == min(session.WORST_ERRORS, wrong)
+    assert len(errors["targets"]) == min(WORST_ERRORS, wrong)
     assert errors["inputs"].shape[1:] == (1, 8, 8)
     assert errors["inputs"].dtype == np.uint8
 
