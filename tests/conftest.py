@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import mmap
+import multiprocessing
 import os
 import shutil
 import signal
@@ -26,6 +27,15 @@ if TYPE_CHECKING:
 
 PROJECT = locations.PACKAGE.parent
 TRAINED_EPOCHS = 8
+PRELOADED = [
+    "dlcat.train.session",
+    "dlcat.workspace",
+    "dlcat.cli",
+    "dlcat.cost",
+    "dlcat.schema",
+    "sklearn.datasets",
+    "yaml",
+]
 NOBODY = 65534
 """The user who owns nothing."""
 
@@ -73,6 +83,14 @@ def environment(shared_cache: Path) -> dict[str, str]:
     kept = {name: os.environ[name] for name in names if name in os.environ}
     paths = [str(PROJECT), *(path for path in (os.environ.get("PYTHONPATH", ""),) if path)]
     return {**kept, "PYTHONPATH": os.pathsep.join(paths), "DLCAT_CACHE": str(shared_cache)}
+
+
+@pytest.fixture(scope="session")
+def forks() -> Any:
+    """Processes that have torch loaded when they begin, and whatever else takes its time: forks.Process(target=...)."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(PRELOADED)
+    return context
 
 
 @pytest.fixture

@@ -154,7 +154,7 @@ print(json.dumps(told))
 
 def _training(epochs: int, folder: Path) -> list[str]:
     # Without a validation split, no epoch is the best, and has its weights written, before the last.
-    sets = ("--set", f"train.epochs={epochs}", "--set", "train.validation=0")
+    sets = ("--set", f"train.epochs={epochs}", "--set", "train.validation=0", "--set", "baseline=none")
     return ["train", "digits_quickstart", *sets, "--device", "cpu", "--out", str(folder)]
 
 

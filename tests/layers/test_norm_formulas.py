@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -322,11 +319,12 @@ def test_sync_batch_is_batch_in_a_process_alone() -> None:
 
 
 PROCESS = """
-import sys, torch
+import os, torch
 from torch import distributed
 from dlcat.layers.norms import norm
 
-rank, folder = int(sys.argv[1]), sys.argv[2]
+os.environ["GLOO_SOCKET_IFNAME"] = "lo"
+torch.set_num_threads(1)
 distributed.init_process_group("gloo", init_method=f"file://{folder}/meeting", rank=rank, world_size=2)
 whole, slopes = torch.load(f"{folder}/whole.pt")
 mine = slice(0, 2) if rank == 0 else slice(2, None)
@@ -340,15 +338,15 @@ distributed.destroy_process_group()
 """
 
 
-def test_sync_batch_of_two_processes_is_batch_over_both(tmp_path: Path) -> None:
+def test_sync_batch_of_two_processes_is_batch_over_both(forks: Any, tmp_path: Path) -> None:
     whole, slopes = _maps(), _maps(3)
     torch.save([whole, slopes], tmp_path / "whole.pt")
-    environment = os.environ | {"GLOO_SOCKET_IFNAME": "lo", "OMP_NUM_THREADS": "1"}
-    running = [
-        subprocess.Popen([sys.executable, "-c", PROCESS, str(rank), str(tmp_path)], env=environment)
-        for rank in range(2)
-    ]
-    assert [process.wait(timeout=120) for process in running] == [0, 0]
+    running = [forks.Process(target=exec, args=(PROCESS, {"rank": rank, "folder": str(tmp_path)})) for rank in range(2)]
+    for process in running:
+        process.start()
+    for process in running:
+        process.join(120)
+    assert [process.exitcode for process in running] == [0, 0]
     first, second = (torch.load(tmp_path / f"{rank}.pt") for rank in range(2))
 
     module = _make("batch")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import runpy
 import socket
 from collections.abc import Callable
@@ -20,19 +19,10 @@ from dlcat.run import Run
 from dlcat.train.distributed import World
 
 PROGRAM = Path(__file__).with_name("ranks.py")
-PRELOADED = ["dlcat.train.session", "dlcat.workspace", "dlcat.cost", "dlcat.schema", "sklearn.datasets", "yaml"]
 STILL = ("augment=[]", "optimizer={name: sgd, lr: 0.05, momentum: 0.9}")
 """Nothing is drawn, so that one process and several see the same."""
 GROUPS = {"group": "{name: group, groups: 2}", "weight_standardization": "{name: weight_standardization, groups: 2}"}
 Together = Callable[..., list[Any]]
-
-
-@pytest.fixture(scope="session")
-def forks() -> Any:
-    """Processes that have torch loaded when they begin."""
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(PRELOADED)
-    return context
 
 
 @pytest.fixture(scope="session")

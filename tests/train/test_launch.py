@@ -139,8 +139,7 @@ WAYS: dict[str, Callable[[Path], list[str]]] = {
 
 @pytest.mark.slow
 @needs_proc
-@pytest.mark.parametrize("rank", [0, 1])
-@pytest.mark.parametrize("way", list(WAYS))
+@pytest.mark.parametrize(("way", "rank"), [("--nproc", 0), ("--nproc", 1), ("torchrun", 1)])
 def test_killed_while_they_train_all_start_again_and_come_to_the_same_end(
     environment: dict[str, str], tmp_path: Path, whole: Run, way: str, rank: int
 ) -> None:
