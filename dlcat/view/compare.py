@@ -46,7 +46,7 @@ def page(told: Mapping[str, Any], path: Path, *, recipe: str = "", version: str)
     """
     from markupsafe import Markup
 
-    from dlcat.view.report import library
+    from dlcat.view.templates import library
 
     columns = _columns(told) | {"gradient passes": _gradient_passes}  # a page has room for those, too
     pages, style = library()

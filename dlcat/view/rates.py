@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from dlcat.view import charts, sketch
 from dlcat.view.page import Page
-from dlcat.view.report import library
+from dlcat.view.templates import library
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

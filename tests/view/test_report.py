@@ -363,6 +363,6 @@ def test_a_confidence_interval_is_wilsons() -> None:
 
 
 def test_text_in_the_script_cannot_end_it() -> None:
-    from dlcat.view.report import HERE
+    from dlcat.view.templates import HERE
 
     assert "</" not in (HERE / "report.js").read_text(encoding="utf-8")
