@@ -14,7 +14,7 @@ import typer
 from dlcat import waiting
 from dlcat.cli import out
 from dlcat.cli.app import TRAINING, Cache, Catalogs, Device, Json, Mirrors, Out, Overrides, app
-from dlcat.errors import DivergedError, StoppedError
+from dlcat.errors import DivergedError, StoppedError, UsageError
 from dlcat.locations import launched
 from dlcat.run import CHECKPOINT_SECONDS
 
@@ -62,6 +62,8 @@ def train(
     started = launched()
     if not started:  # processes that start together would take each other for strangers
         waiting.choose()
+    if shard and nproc == started.get("WORLD_SIZE", 1) == 1:
+        raise UsageError("--shard: one process has nothing to divide weights over", hint="--nproc 2, or torchrun")
     if nproc > 1 and not dry_run:
         _launch(nproc, started)
     place = out.workspace(catalog, cache)
@@ -171,8 +173,6 @@ def report(
     out_: Out = None,
 ) -> None:
     """Write a run's report again and print where it is."""
-    from dlcat.errors import UsageError
-
     place = out.workspace(None, None)
     every = [_find(place, name, out_) for name in names or ["last"]]
     if html and len(every) > 1:

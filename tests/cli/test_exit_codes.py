@@ -55,6 +55,7 @@ USAGE: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "recipe to cost": (("cost", "mnist_lnet"), ("did you mean 'mnist_lenet'?",)),
     "override": (("train", "digits_quickstart", "--set", "nonsense"), ("--set nonsense: expected KEY=VALUE",)),
     "device": (("train", "digits_quickstart", "--device", "tpu"), ("--device tpu",)),
+    "shard": (("train", "digits_quickstart", "--shard"), ("one process has nothing to divide", "--nproc 2")),
     "family": (("options", "nrom"), ("no family named 'nrom'", "did you mean 'norm'?")),
     "schema": (("catalog", "schema", "recipes"), ("did you mean 'recipe'?",)),
     "run": (("report", "nowhere"), ("no run named 'nowhere'",)),
