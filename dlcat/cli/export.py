@@ -57,12 +57,12 @@ def export(
 
 def _text(place: "Workspace", run: "Run", format_: str, target: Path | None) -> tuple[dict[str, Any], str]:
     from dlcat.run import writing
-    from dlcat.view import card, tables
+    from dlcat.view import card, results
 
     if format_ == "card":
         content = card.render(run, place.catalog[run.result()["dataset"]["name"]])
     else:
-        content = tables.curves(run)
+        content = results.curves(run)
     path = _path(run, target, TEXTS[format_])
     with writing(path) as file:
         file.write_text(content, encoding="utf-8", newline="")
@@ -74,10 +74,10 @@ def _network(
 ) -> tuple[dict[str, Any], str]:
     waiting.choose()
     from dlcat.train.export import FORMATS
-    from dlcat.view import tables
+    from dlcat.view import results
 
     told = place.export(run, format_, _path(run, target, FORMATS[format_].file), best=best).plain()
-    return told, tables.exported(told, out.console())
+    return told, results.exported(told, out.console())
 
 
 def _path(run: "Run", target: Path | None, name: str) -> Path:

@@ -109,11 +109,11 @@ def _trainer(on: str) -> Any:
 
 def _said(ended: "Ended", measure: "Measure") -> str:
     """One line on a training that ended."""
-    from dlcat.view import tables
+    from dlcat.view import results
 
     name = " ".join(ended.order.overrides)
     if ended.run is None:
         return f"{name}: {ended.failure.splitlines()[0]}"
     result = ended.run.result()
-    found = tables.score(measure.metric, measure.of(ended.run, result))
+    found = results.score(measure.metric, measure.of(ended.run, result))
     return f"{name}: {measure.metric} {found}, {units.duration(result['seconds'])}"

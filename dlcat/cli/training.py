@@ -110,7 +110,7 @@ def eval_(
     waiting.choose()
     from dlcat.train import trained
     from dlcat.train.decoded import batches_of
-    from dlcat.view import tables
+    from dlcat.view import results
 
     place = out.workspace(catalog, cache)
     found = _find(place, run, out_)
@@ -124,7 +124,7 @@ def eval_(
             {"run": str(found.path), "split": split, "weights": "best" if best else "last", "metrics": measured}
         )
     else:
-        out.text("".join(f"{split} {name}  {value}\n" for name, value in tables.scores(measured)))
+        out.text("".join(f"{split} {name}  {value}\n" for name, value in results.scores(measured)))
 
 
 @app.command(rich_help_panel=TRAINING)
@@ -157,13 +157,13 @@ def predict(
 def runs(out_: Out = None, json: Json = False) -> None:
     """List the runs, oldest first."""
     from dlcat import run
-    from dlcat.view import tables
+    from dlcat.view import results
 
     every = list(run.listed(out_ or out.workspace(None, None).locations.runs))
     if json:
         out.document({"runs": [_summary(found) for found in every]})
     else:
-        out.text(tables.runs(every, out.console()))
+        out.text(results.runs(every, out.console()))
 
 
 @app.command(rich_help_panel=TRAINING)
@@ -217,13 +217,13 @@ def _find(place: "Workspace", name: str, folder: Path | None) -> "Run":
 
 def _tell(run: "Run", json: bool) -> None:
     """Write a finished run's report, and say what came out."""
-    from dlcat.view import tables
+    from dlcat.view import results
 
     path = _report(run)
     if json:
         out.document(run.result())
     else:
-        out.text(tables.result(run.result(), path, out.console()))
+        out.text(results.result(run.result(), path, out.console()))
 
 
 def _launch(processes: int, started: dict[str, int]) -> None:

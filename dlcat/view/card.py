@@ -10,7 +10,7 @@ from dlcat import units
 from dlcat.errors import InvalidError
 from dlcat.view.page import clean
 from dlcat.view.report import wilson
-from dlcat.view.tables import beside, evaluation, score, scores
+from dlcat.view.results import beside, evaluation, score, scores
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from dlcat import units
 from dlcat.view.page import Column, drawn, literal, plain_table, rich_table
-from dlcat.view.tables import SHARES
+from dlcat.view.results import SHARES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence

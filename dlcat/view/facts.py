@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from dlcat import units
-from dlcat.view.tables import ending, evaluation, score
+from dlcat.view.results import ending, evaluation, score
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence

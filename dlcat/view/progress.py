@@ -21,7 +21,7 @@ from dlcat.fetch.records import (
     Waiting,
 )
 from dlcat.view.page import clean
-from dlcat.view.tables import SHARES
+from dlcat.view.results import SHARES
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping

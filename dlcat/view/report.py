@@ -11,7 +11,7 @@ from dlcat import units
 from dlcat.view import charts
 from dlcat.view.facts import Fact, dataset_facts, environment_facts, facts, facts_so_far
 from dlcat.view.pictures import class_name, filters, mistakes
-from dlcat.view.tables import SHARES, beside, score
+from dlcat.view.results import SHARES, beside, score
 from dlcat.view.templates import HERE, library
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from dlcat import units
 from dlcat.view.charts import FIRST, INK, SECOND, SERIES, drawing, line_axes
 from dlcat.view.page import shortened
-from dlcat.view.tables import SHARES
+from dlcat.view.results import SHARES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence

@@ -1,4 +1,4 @@
-"""Catalog, plans, runs and results as text: styled for the terminal that is given, plain and complete for a pipe.
+"""Catalog, plans and cache as text: styled for the terminal that is given, plain and complete for a pipe.
 
 Every function returns the text. Its `console` is what `page.terminal` made of a stream: None stands for a pipe or a file,
 where nothing is shortened and rich is never imported.
@@ -6,15 +6,13 @@ where nothing is shortened and rich is never imported.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from dlcat import units
-from dlcat.errors import DlcatError
 from dlcat.view.page import ELLIPSIS, Column, Page, drawn, fitted, literal, plain_table, rich_table
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
-    from pathlib import Path
 
     from rich.console import Console
 
@@ -23,7 +21,6 @@ if TYPE_CHECKING:
     from dlcat.fetch.plan import Estimate, Plan, Planned
     from dlcat.fetch.slices.plan import PlannedSlice, SlicePlan
     from dlcat.fetch.terms import Agreement
-    from dlcat.run import Run
 
 WIDE_COLUMNS = 110
 """From this terminal width on, `datasets` has room for the tasks."""
@@ -208,155 +205,6 @@ def holdings(held: Iterable[Holding], console: Console | None = None) -> str:
     return drawn(console, rich_table(console, columns, cells), literal(total, "dim"))
 
 
-def runs(every: Iterable[Run], console: Console | None = None) -> str:
-    """Runs, a line each, for `dlcat runs`; one that did not finish shows how far it came."""
-    columns = [
-        Column("run", style="bold"),
-        Column("dataset", shrinks=True),
-        Column("epochs", right=True),
-        Column("test", right=True),
-        Column("time", right=True),
-        Column("state"),
-    ]
-    cells = [_run_cells(run) for run in every]
-    if console is None:
-        return plain_table(columns, cells)
-    return drawn(console, rich_table(console, columns, cells))
-
-
-def result(outcome: Mapping[str, Any], report: Path, console: Console | None = None) -> str:
-    """The end of a training: what came out, what it cost, and where the report is."""
-    test, validation = (outcome["metrics"].get(split) or {} for split in ("test", "validation"))
-    page = Page(console)
-    page.gap()
-    page.line(f"{outcome['recipe']} on {outcome['dataset']['title']}", "bold")
-    page.pairs(
-        [
-            *((f"test {name}", value) for name, value in scores(test)),
-            *((f"validation {name}", value) for name, value in scores(validation)),
-            *evaluation(outcome),
-            *ending(outcome),
-            ("without a network", beside(outcome.get("baseline"))),
-            ("time", f"{units.duration(outcome['seconds'])}, {units.count(outcome['examples_per_second'])} examples/s"),
-            ("on", _where(outcome)),
-            ("parameters", units.count(outcome["parameters"])),
-            ("report", str(report)),
-        ]
-    )
-    return page.text()
-
-
-def _where(outcome: Mapping[str, Any]) -> str:
-    together = f", {outcome['processes']} processes" if outcome.get("processes", 1) > 1 else ""
-    return f"{outcome['device']}, {outcome['precision']}, {outcome['layout']}{together}"
-
-
-def exported(told: Mapping[str, Any], console: Console | None = None) -> str:
-    """A network's file: what it takes, and how it was held against the run's own network."""
-    page = Page(console)
-    page.line(told["file"], "bold")
-    page.pairs(
-        [
-            ("size", units.size(told["bytes"])),
-            ("weights", f"of the {told['weights']} epoch"),
-            ("takes", told["inputs"]),
-            ("read back", f"on {told['examples']} examples of {told['examples_of']}"),
-            ("difference", _difference(told)),
-        ]
-    )
-    return page.text()
-
-
-def _difference(told: Mapping[str, Any]) -> str:
-    found, largest = told["largest_difference"], told["largest_output"]
-    if found == 0:
-        return "none: to the bit the outputs of the run's network"
-    share = f"{found / largest:.1e} of the largest output; {told['tolerance']:.0e} is allowed"
-    return f"at most {found:.1e}, {share}"
-
-
-def curves(run: Run) -> str:
-    """A run's epochs as CSV: a line each, a column a figure."""
-    import csv
-    from io import StringIO
-
-    from dlcat.run import scalars
-
-    lines = [{"epoch": epoch["epoch"], **scalars(epoch)} for epoch in run.epochs()]
-    names = dict.fromkeys(name for line in lines for name in line)
-    stream = StringIO()
-    writer = csv.DictWriter(stream, names or ["epoch"], lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(lines)
-    return stream.getvalue()
-
-
-_SEEN = {
-    "flip": "each image and its mirror image",
-    "flip_shift": "each image, moved by a pixel both ways along the diagonal, and their mirror images",
-}
-
-
-def evaluation(outcome: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """How the network was evaluated, where not as it was trained, on each example once: as (label, text)."""
-    facts = []
-    if outcome.get("ema") is not None:
-        facts.append(("weights", f"their exponential moving average, decay {outcome['ema']:g}"))
-    if seen := _SEEN.get(outcome.get("test_time_augment", "none")):
-        facts.append(("evaluated on", f"{seen}, outputs averaged"))
-    return facts
-
-
-def ending(outcome: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """Where the training stopped early, and what its target took: as (label, text)."""
-    facts = []
-    if outcome.get("stopped"):
-        leader = outcome["best"]
-        facts.append(("stopped", f"after epoch {outcome['epochs']}: {outcome['stopped']}"))
-        facts.append(("best epoch", f"{leader['epoch']}, validation accuracy {units.percent(leader['accuracy'], 2)}"))
-    if outcome.get("target"):
-        facts.append(("target", _target(outcome["target"])))
-    return facts
-
-
-def _target(told: Mapping[str, Any]) -> str:
-    wanted = {"accuracy": "at least", "loss": "at most"}
-    asked = " and ".join(
-        f"{name} {bound} {score(name, told[name])}" for name, bound in wanted.items() if told[name] is not None
-    )
-    if not told["reached"]:
-        return f"{told['split']} {asked}: not reached"
-    return (
-        f"{told['split']} {asked}: reached in epoch {told['epoch']}, {units.duration(told['seconds'])} of training, "
-        f"{units.count(told['steps'])} steps, {units.count(told['examples'])} examples, "
-        f"{units.magnitude(told['flops'])}FLOP"
-    )
-
-
-def beside(baseline: Mapping[str, Any] | None) -> str:
-    """What a baseline reached on the test split, and from how much: '92.34 % by logistic, from 10,000 examples in 2 s'."""
-    if not baseline:
-        return ""
-    learned = f"from {units.count(baseline['examples'])} examples in {units.duration(baseline['seconds'])}"
-    return f"{score('accuracy', baseline['accuracy'])} by {baseline['name']}, {learned}"
-
-
-SHARES = frozenset({"accuracy", "error", "top5", "precision", "recall", "f1"})
-"""Metrics that are shares of one, shown as percentages."""
-
-
-def scores(metrics: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """The single numbers among metrics, as (name, text); accuracy leads and losses come last."""
-    single = {name: value for name, value in metrics.items() if isinstance(value, int | float)}
-    order = sorted(single, key=lambda name: (name != "accuracy", name == "loss", name))
-    return [(name, score(name, single[name])) for name in order]
-
-
-def score(name: str, value: float) -> str:
-    """One metric as text: shares as percentages with two decimals, everything else to three digits."""
-    return units.percent(value, 2) if name in SHARES else units.decimal(value)
-
-
 def _first_source(each: Planned | PlannedSlice) -> str:
     return each.sources[0] if each.sources else "by hand"
 
@@ -467,28 +315,6 @@ def _artifacts(
         for artifact in artifacts
     ]
     return columns, rows
-
-
-def _run_cells(run: Run) -> list[str]:
-    try:
-        epochs = run.epochs()
-        if not run.finished:
-            total = f"/{epochs[-1]['epochs']}" if epochs else ""
-            seconds = sum(epoch["seconds"] for epoch in epochs)
-            return [run.name, "", f"{len(epochs)}{total}", "", units.duration(seconds) if epochs else "", "unfinished"]
-        outcome = run.result()
-        best = scores(outcome["metrics"]["test"])
-        return [
-            run.name,
-            outcome["dataset"]["name"],
-            str(outcome["epochs"]),
-            best[0][1] if best else "",
-            units.duration(outcome["seconds"]),
-            "finished",
-        ]
-    # One folder that was tampered with must not hide the others.
-    except (DlcatError, OSError, KeyError, TypeError):
-        return [run.name, "", "", "", "", "damaged"]
 
 
 def _words(language: str) -> Callable[[str], str]:

@@ -18,7 +18,7 @@ from dlcat.train import device as devices
 from dlcat.train import stopping
 from dlcat.train.loop import Epoch, Score
 from dlcat.train.splits import splits_of
-from dlcat.view import report, tables
+from dlcat.view import report, results
 from dlcat.workspace import Workspace
 
 SHORT = ("train.precision=fp32", "model.widths=[8, 16]", "model.norm=batch", "train.epochs=5")
@@ -138,7 +138,7 @@ def test_a_run_that_learns_nothing_stops_and_says_so(train: Callable[..., Run]) 
     assert result["stopped"] == "no better validation accuracy in 2 epochs"
     assert result["best"] == {"epoch": 1, "accuracy": run.epochs()[0]["validation"]["accuracy"]}
     assert result["metrics"]["validation"] == run.epochs()[-1]["validation"]
-    said = tables.result(result, run.report_path)
+    said = results.result(result, run.report_path)
     assert "after epoch 3: no better validation accuracy in 2 epochs" in said
     assert "no better validation accuracy in 2 epochs" in report.render(run)
 
@@ -160,14 +160,14 @@ def test_a_run_with_a_target_stops_there_and_says_what_it_took(
     assert (result["best"]["epoch"] == result["epochs"]) == all(
         torch.equal(best[name], kept) for name, kept in load_file(run.weights_path).items()
     )
-    for said in (tables.result(result, run.report_path).replace("\n", " "), report.render(run)):
+    for said in (results.result(result, run.report_path).replace("\n", " "), report.render(run)):
         assert f"validation accuracy at least 30.00 %: reached in epoch {told['epoch']}" in " ".join(said.split())
 
 
 def test_a_target_that_is_not_reached_is_told(train: Callable[..., Run]) -> None:
     result = train(*STILL, "target={accuracy: 1.0}", "train.epochs=1").result()
     assert (result["target"]["reached"], result["stopped"], result["epochs"]) == (False, None, 1)
-    assert "validation accuracy at least 100.00 %: not reached" in tables.result(result, Path("r.html"))
+    assert "validation accuracy at least 100.00 %: not reached" in results.result(result, Path("r.html"))
 
 
 REFUSED = {

@@ -17,7 +17,7 @@ from dlcat.run import Run
 from dlcat.train.batches import resident
 from dlcat.train.trained import evaluate, restore
 from dlcat.train.weight_average import WeightAverage
-from dlcat.view import tables
+from dlcat.view import results
 from dlcat.workspace import Workspace
 
 SHORT = ("train.epochs=2", "train.precision=fp32", "model.norm=batch", "model.widths=[8, 16]")
@@ -87,7 +87,7 @@ def test_training_goes_on_as_without_it_and_what_is_evaluated_is_kept(
 
 def test_the_end_of_a_training_says_so(train: Callable[..., Run]) -> None:
     run = train("train.ema=0.9", "train.epochs=1")
-    said: Any = tables.result(run.result(), run.report_path)
+    said: Any = results.result(run.result(), run.report_path)
     assert "their exponential moving average, decay 0.9" in said
 
 

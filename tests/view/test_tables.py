@@ -21,7 +21,7 @@ from dlcat.fetch.plan import Estimate, Plan, Planned
 from dlcat.fetch.slices.plan import PlannedSlice, SlicePlan
 from dlcat.fetch.terms import Agreement, Consent
 from dlcat.run import Run
-from dlcat.view import page, tables
+from dlcat.view import page, results, tables
 
 WIDTHS = [60, 80, 120]
 
@@ -299,18 +299,18 @@ def test_runs_show_the_finished_the_unfinished_and_the_damaged(fabricate: Any, t
     fabricate.run_folder(tmp_path / "cut-short", epochs=[fabricate.epoch(1), fabricate.epoch(2)])
     fabricate.run_folder(tmp_path / "broken", outcome={"metrics": 3})
     fabricate.run_folder(tmp_path / "fresh", epochs=[])
-    text = tables.runs([Run(tmp_path / name) for name in ("good", "cut-short", "broken", "fresh")])
+    text = results.runs([Run(tmp_path / name) for name in ("good", "cut-short", "broken", "fresh")])
     good, cut, broken, fresh = text.splitlines()[1:]
     assert re.match(r"good +digits +12 +90.22 % +38 s +finished", good)
     assert re.match(r"cut-short +2/12 +6.4 s +unfinished", cut)
     assert re.match(r"broken +damaged", broken)
     assert re.match(r"fresh +0 +unfinished", fresh)
-    assert "damaged" in tables.runs([Run(tmp_path / "broken")], console(80))
+    assert "damaged" in results.runs([Run(tmp_path / "broken")], console(80))
 
 
 @pytest.mark.parametrize("width", [80, None])
 def test_a_result_leads_with_the_test_accuracy_and_names_the_report(fabricate: Any, width: int | None) -> None:
-    text = tables.result(fabricate.result(), Path("runs/r/report.html"), width and console(width))
+    text = results.result(fabricate.result(), Path("runs/r/report.html"), width and console(width))
     drawn = [" ".join(line.split()) for line in lines(text) if line.strip()]
     assert drawn[1] == "test accuracy 90.22 %"
     assert "time 38 s, 4,300 examples/s" in drawn
@@ -319,7 +319,7 @@ def test_a_result_leads_with_the_test_accuracy_and_names_the_report(fabricate: A
 
 def test_a_result_without_validation_is_shown(fabricate: Any) -> None:
     outcome = fabricate.result(metrics={"validation": None, "test": {"loss": 0.5}})
-    assert "validation" not in tables.result(outcome, Path("report.html"))
+    assert "validation" not in results.result(outcome, Path("report.html"))
 
 
 @given(st.text(max_size=40), st.integers(1, 30))
