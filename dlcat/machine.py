@@ -21,6 +21,11 @@ def processor() -> str:
     return platform.processor() or platform.machine()
 
 
+def cores() -> int:
+    """Those that this process may use; where the system (macOS, Windows) does not tell, all there are."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 def keep_memory() -> None:
     """Let this process keep the memory that it frees, for a training asks for the same again at the next step.
 

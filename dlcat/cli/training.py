@@ -86,7 +86,7 @@ def train(
                 cost,
                 device=device,
                 folder=out_,
-                command=_command(recipe, set_, device, nproc),
+                command=_command(recipe, set_, device, nproc, shard),
                 resume=run,
                 checkpoint_seconds=checkpoint,
                 world=world,
@@ -367,11 +367,12 @@ def _dry_run(recipe: "Recipe", cost: "Cost", json: bool) -> None:
         )
 
 
-def _command(recipe: str, overrides: list[str] | None, device: str, processes: int) -> str:
+def _command(recipe: str, overrides: list[str] | None, device: str, processes: int, shard: bool) -> str:
     """What repeats this run."""
     words = ["dlcat", "train", recipe, *(word for text in overrides or () for word in ("--set", text))]
     words += ["--device", device] if device != "auto" else []
-    return shlex.join([*words, *(("--nproc", str(processes)) if processes > 1 else ())])
+    words += ["--nproc", str(processes)] if processes > 1 else []
+    return shlex.join([*words, *(["--shard"] if shard else [])])
 
 
 def _summary(run: "Run") -> dict[str, Any]:

@@ -21,6 +21,7 @@ from typing import IO, TYPE_CHECKING, Any
 import numpy as np
 
 from dlcat.errors import DlcatError, VerificationError
+from dlcat.machine import cores
 from dlcat.readers.pixels import decode_at
 
 if TYPE_CHECKING:
@@ -44,8 +45,7 @@ MOST = 16
 
 def default_count(ranks: int = 1) -> int:
     """Processes for this machine's cores: one is left to each of the trainings that share it."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return max(0, min(MOST, cores // ranks - 1))
+    return max(0, min(MOST, cores() // ranks - 1))
 
 
 def decoded(

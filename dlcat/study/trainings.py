@@ -15,6 +15,7 @@ from threading import Event, Thread
 from typing import TYPE_CHECKING
 
 from dlcat.errors import DlcatError
+from dlcat.machine import cores
 from dlcat.run import Run
 from dlcat.study.axes import Cell
 from dlcat.study.design import Draw
@@ -169,8 +170,7 @@ def on_this_machine(place: Workspace, ordered: Sequence[Order], *, jobs: int = 1
 
 def threads(jobs: int) -> int:
     """How many threads each of so many trainings at a time has on this machine."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return max(1, cores // jobs)
+    return max(1, cores() // jobs)
 
 
 def finish(place: Workspace, order: Order) -> Outcome:

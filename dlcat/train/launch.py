@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, BinaryIO
 
 from dlcat.errors import INTERRUPTED_EXIT_CODE, LostError
+from dlcat.machine import cores
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -80,11 +81,6 @@ def launch(words: Sequence[str], size: int, stop: Event) -> Iterator[Killed | En
         f"process {first.rank} of {size} was killed by {name}, and so it was {MOST_RESTARTS} times before",
         hint="SIGKILL is often the system's, when memory runs out: fewer processes, or a smaller train.micro_batch_size",
     )
-
-
-def cores() -> int:
-    """Those that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def end_with_parent() -> None:

@@ -16,6 +16,7 @@ from typing import Any
 
 import pytest
 
+from dlcat import machine
 from dlcat.errors import LostError
 from dlcat.run import Run
 from dlcat.train import launch
@@ -60,7 +61,7 @@ def test_asked_to_stop_all_are_and_none_starts_again() -> None:
 def test_they_share_the_cores_unless_somebody_says_otherwise(monkeypatch: pytest.MonkeyPatch) -> None:
     script = "sys.stderr.write(os.environ['OMP_NUM_THREADS']); sys.exit(rank)"
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
-    assert _launched(script) == [Ended(1, str(max(1, launch.cores() // 2)))]
+    assert _launched(script) == [Ended(1, str(max(1, machine.cores() // 2)))]
     monkeypatch.setenv("OMP_NUM_THREADS", "5")
     assert _launched(script) == [Ended(1, "5")]
 

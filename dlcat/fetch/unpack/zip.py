@@ -21,6 +21,7 @@ from typing import IO, TYPE_CHECKING
 from dlcat.errors import VerificationError
 from dlcat.fetch.unpack.containment import short
 from dlcat.fetch.unpack.streams import CHUNK_BYTES, deflate, expanded, zstd
+from dlcat.machine import cores
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -71,7 +72,7 @@ def unpack_zip(archive: Path, target: Target) -> Iterator[int]:
         target.make_folder(folder)
     total_bytes = sum(job.member.file_size for job in jobs)
     target.total_bytes = total_bytes if target.nesting.ending is None else None
-    threads = min(AT_ONCE, _cores(), len(jobs)) if total_bytes >= LARGE_BYTES * len(jobs) else 1
+    threads = min(AT_ONCE, cores(), len(jobs)) if total_bytes >= LARGE_BYTES * len(jobs) else 1
     yield from _at_once(archive, jobs, target, threads) if threads > 1 else _in_turn(archive, iter(jobs), target)
 
 
@@ -233,10 +234,3 @@ def _checked(chunks: Iterator[bytes], job: Job) -> Iterator[bytes]:
         raise VerificationError(f"member {short(job.path)}: expected {expected} bytes, found {more}")
     if crc != job.member.CRC:
         raise VerificationError(f"member {short(job.path)}: expected CRC {job.member.CRC:08x}, found {crc:08x}")
-
-
-def _cores() -> int:
-    try:
-        return len(os.sched_getaffinity(0))
-    except AttributeError:  # not on macOS and Windows
-        return os.cpu_count() or 1
