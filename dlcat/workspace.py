@@ -366,7 +366,7 @@ class Workspace:
         from dlcat.readers import reader
 
         chosen = self.catalog[recipe.dataset].reader
-        encoded = chosen is not None and chosen.name in reader and reader.traits(chosen.name).encoded
+        encoded = chosen is not None and chosen.name in reader and reader.traits(chosen.name).gives == "pictures"
         if encoded and recipe.inputs is None:
             raise InvalidError(
                 f"{recipe.at(('dataset',))}: pictures of {recipe.dataset} are decoded while training; expected how large "

@@ -211,6 +211,9 @@ class Dataset:
     """Number of examples per split; null where it is not published."""
     classes: list[str] | Annotated[int, Ge(1)] | str | None = None
     """Class names in label order, or their number, or the artifact that lists them; null where there are none."""
+    targets: dict[str, list[str] | Annotated[int, Ge(1)] | Literal["number"] | str] = field(default_factory=dict)
+    """What can be predicted, by the name that the reader's option `target` takes: class names in label order, their number,
+    `number` for a number, or the reader's option that says how many classes there are. Empty where it is `classes` only."""
     sample: Sample
     """One example."""
     reader: Choice | None = None

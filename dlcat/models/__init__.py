@@ -2,6 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from typing import Literal
+
 from dlcat.registry import Family
 
-model = Family("model", __name__)
+
+@dataclass(frozen=True, slots=True)
+class Traits:
+    """What the rest of dlcat must know of a network before it is built."""
+
+    takes: Literal["signals", "tokens"] = "signals"
+    """Signals: numbers (N, C, ...) of shape (C, ...). Tokens: their numbers (N, T) int64, of shape (vocabulary, T): what
+    they stand for is one of `vocabulary` channels at each of T positions. Token 0 fills up what is shorter than T."""
+
+
+model = Family("model", __name__, Traits)

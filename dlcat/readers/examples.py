@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import numpy as np
 
@@ -19,17 +19,63 @@ if TYPE_CHECKING:
 Value = TypeVar("Value")
 
 
+Gives = Literal["arrays", "pictures", "sounds", "texts", "records"]
+"""What a reader gives of a split; see `reader`."""
+
+
 @dataclass(frozen=True, slots=True)
 class Traits:
     """What the rest of dlcat must know of a reader."""
 
-    encoded: bool = False
-    """Whether its inputs are the paths (N,) of pictures, below the folder and as bytes, that are decoded when asked for."""
+    gives: Gives = "arrays"
+    """In which form it gives a split's examples."""
 
 
 reader = Family("reader", "dlcat.readers", Traits)
-"""A reader is `name(folder: Path, split: str, *, options) -> (inputs, targets)`: the split's arrays, read from the
-unpacked folder of its dataset. Inputs keep upstream's dtype, channels first; targets are int64 (N,)."""
+"""A reader is `name(folder: Path, split: str, *, options)`: one split, read from the unpacked folder of its dataset.
+
+What it gives depends on its trait:
+
+- `arrays`: (inputs, targets), the whole split in upstream's dtype, channels first; targets are int64 (N,) or float32 (N,).
+- every other one is a generator of `Example` and, for what cannot be used, `Bad`; an example's input is
+  - `pictures`: the path of an image file below the folder, as text; it is decoded while a network trains;
+  - `sounds`: the path of a sound file below the folder, as text; it is decoded when it is prepared;
+  - `texts`: text;
+  - `records`: a mapping of plain values (boxes, captions, pairs of sentences): read, shown and counted, not trained on.
+
+It streams where the data do not fit, believes no length it has not held against the file, and unpickles nothing. An option
+`target`, where it has one, chooses what is predicted, by the names of the catalog's `targets`.
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """One example as upstream has it."""
+
+    input: Any
+    """A path below the folder, text, or a mapping; see `reader`."""
+    target: str | int | float | tuple[str, ...] | None
+    """The name of its class, or its position in the catalog's list of them; a number as float, where that is predicted; the
+    names of all classes it has, where there may be several; None where upstream does not tell."""
+    place: str
+    """Where upstream has it: `file`, or `file:line`."""
+    group: str = ""
+    """What it shares with others so that a fair test has all of them or none: a speaker, a recording, an author; or nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Bad:
+    """Something that should be an example, and cannot be used as one."""
+
+    place: str
+    """Where upstream has it: `file`, or `file:line`."""
+    expected: str
+    """What the format promises there."""
+    found: str
+    """What is there."""
+
+    def __str__(self) -> str:
+        return f"{self.place}: expected {self.expected}, found {self.found}"
 
 
 @dataclass(frozen=True, slots=True)

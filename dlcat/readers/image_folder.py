@@ -3,22 +3,19 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-import numpy as np
-
-from dlcat.readers.examples import expect, reader
+from dlcat.readers.examples import Example, expect, reader
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
 ENDINGS = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm", ".pgm")
 
 
-@reader(encoded=True)
-def image_folder(
-    folder: Path, split: str, *, inside: str = "", classes: tuple[str, ...] = ()
-) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
+@reader(gives="pictures")
+def image_folder(folder: Path, split: str, *, inside: str = "", classes: tuple[str, ...] = ()) -> Iterator[Example]:
     """Pictures in <inside>/<split>/<class>/, at any depth; labels in the order of `classes`, or else of the folders' names."""
     top = folder / inside / split
     expect(top.is_dir(), top, "a folder with one folder per class", "none")
@@ -26,14 +23,12 @@ def image_folder(
     expect(len(found) > 0, top, "one folder per class", "none")
     names = list(classes) or found
     expect(set(found) == set(names), top, f"the folders {_some(names)}", _some(found))
-    paths: list[bytes] = []
-    labels: list[int] = []
     for label, name in enumerate(names):
         pictures = _pictures(top / name)
         expect(len(pictures) > 0, top / name, "pictures", "none")
-        paths += [os.fsencode(os.path.relpath(path, folder)) for path in pictures]
-        labels += [label] * len(pictures)
-    return np.array(paths), np.array(labels, np.int64)
+        for path in pictures:
+            inside_folder = os.path.relpath(path, folder)
+            yield Example(inside_folder, label, inside_folder)
 
 
 def _pictures(folder: Path) -> list[str]:

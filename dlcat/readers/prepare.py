@@ -17,14 +17,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from dlcat.disk import disk_errors
-from dlcat.errors import InvalidError, UsageError, nearest
+from dlcat.errors import InvalidError, UsageError, VerificationError, nearest
 from dlcat.readers.encoded import EncodedExamples, Tree
-from dlcat.readers.examples import Examples, reader
+from dlcat.readers.examples import Bad, Examples, reader
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     from dlcat.catalog import Dataset
+    from dlcat.readers.examples import Example
 
 ARRAYS = ("inputs.npy", "targets.npy")
 HEADER_BYTES = 4096
@@ -64,7 +65,7 @@ def prepare(
         _decode(dataset, split, folder, target)
     with disk_errors(target):
         inputs, targets = (np.load(target / name, mmap_mode="r", allow_pickle=False) for name in ARRAYS)
-    if reader.traits(dataset.reader.name).encoded:
+    if reader.traits(dataset.reader.name).gives == "pictures":
         return EncodedExamples(Tree(folder, inputs), targets, class_names(dataset), channels(dataset))
     return Examples(inputs, targets, class_names(dataset))
 
@@ -104,7 +105,8 @@ def _about(path: Path) -> dict[str, Any]:
 def _decode(dataset: Dataset, split: str, folder: Path, target: Path) -> None:
     """Write the arrays beside, then rename the whole folder: another process sees all of it or nothing."""
     assert dataset.reader is not None
-    inputs, targets = reader.bind(dataset.reader)(folder, split)
+    read = reader.bind(dataset.reader)(folder, split)
+    inputs, targets = read if reader.traits(dataset.reader.name).gives == "arrays" else _listed(read)
     _require_promised(dataset, split, inputs, targets, folder)
     staging = target.with_name(f".{target.name}.{os.getpid()}")
     with disk_errors(target):
@@ -123,6 +125,17 @@ def _decode(dataset: Dataset, split: str, folder: Path, target: Path) -> None:
             raise
         finally:  # Ctrl-C included
             shutil.rmtree(staging, ignore_errors=True)
+
+
+def _listed(read: Iterator[Example | Bad]) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
+    """Paths (N,) bytes and class numbers (N,)."""
+    paths, labels = [], []
+    for each in read:
+        if isinstance(each, Bad):
+            raise VerificationError(str(each))
+        paths.append(os.fsencode(each.input))
+        labels.append(each.target)
+    return np.array(paths), np.array(labels, np.int64)
 
 
 def _publish(staging: Path, target: Path) -> None:
@@ -153,7 +166,7 @@ def _require_promised(
             f"{dataset.name}, split {split}: expected {classes} classes, found {highest + 1} or more in {folder}"
         )
     assert dataset.reader is not None
-    if reader.traits(dataset.reader.name).encoded:  # their shapes are known when they are decoded
+    if reader.traits(dataset.reader.name).gives == "pictures":  # their shapes are known when they are decoded
         return
     if shape and all(isinstance(size, int) for size in shape) and list(inputs.shape[1:]) != shape:
         raise InvalidError(

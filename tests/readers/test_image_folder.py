@@ -36,12 +36,8 @@ def test_the_list_is_kept_and_the_tree_is_not_walked_again(
 
 
 def test_labels_follow_the_catalog_where_it_gives_an_order(tree: Path) -> None:
-    paths, labels = image_folder(tree, "test", classes=("emu", "cat", "dog"))
-    assert {path.split(b"/")[1]: int(label) for path, label in zip(paths, labels, strict=True)} == {
-        b"emu": 0,
-        b"cat": 1,
-        b"dog": 2,
-    }
+    found = image_folder(tree, "test", classes=("emu", "cat", "dog"))
+    assert {each.input.split("/")[1]: each.target for each in found} == {"emu": 0, "cat": 1, "dog": 2}
 
 
 @pytest.mark.parametrize(
@@ -58,12 +54,12 @@ def test_a_tree_that_is_not_as_it_should_be_is_named(
     shutil.copytree(tree, tmp_path / "copy")
     change(tmp_path / "copy")
     with pytest.raises(VerificationError, match=message):
-        image_folder(tmp_path / "copy", "train")
+        list(image_folder(tmp_path / "copy", "train"))
 
 
 def test_other_folders_than_the_classes_of_the_catalog_are_refused(tree: Path) -> None:
     with pytest.raises(VerificationError, match="expected the folders cat, dog, found cat, dog, emu"):
-        image_folder(tree, "train", classes=("cat", "dog"))
+        list(image_folder(tree, "train", classes=("cat", "dog")))
 
 
 def test_more_labels_than_the_catalog_has_classes_are_refused(folders: Dataset, tree: Path, tmp_path: Path) -> None:

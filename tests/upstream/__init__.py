@@ -1,0 +1,75 @@
+"""Tiny datasets in exactly upstream's layout, one file per catalog entry: what is written is what must be read.
+
+A file defines `write(folder, seed)`: it writes what lies in the entry's folder after unpacking, and gives for every split
+what a reader finds there, in order. `pack` makes of that an entry that can be fetched from a mirror, so that the whole
+program runs on it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib
+import pkgutil
+import tarfile
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from dlcat.catalog import Dataset
+from dlcat.catalog.dataset import Artifact, Size
+
+Write = Callable[[Path, int], dict[str, list["Written"]]]
+ARCHIVE = "tiny.tar"
+
+
+@dataclass(frozen=True)
+class Written:
+    """An example as it was written."""
+
+    input: Any
+    """As the reader gives it: an array, a path below the folder, text, or a mapping."""
+    target: Any
+    """A class number for readers that give arrays; else as in `Example`."""
+    group: str = ""
+
+
+def names() -> list[str]:
+    """The catalog entries of which a tiny version can be written."""
+    return sorted(found.name.replace("_", "-") for found in pkgutil.iter_modules(__path__))
+
+
+def write(name: str, folder: Path, seed: int = 0) -> dict[str, list[Written]]:
+    """Write an entry's tiny version below the folder; what a reader finds in each split."""
+    module = importlib.import_module(f"{__name__}.{name.replace('-', '_')}")
+    written: dict[str, list[Written]] = module.write(folder, seed)
+    return written
+
+
+def pack(dataset: Dataset, mirror: Path, folder: Path, seed: int = 0) -> Dataset:
+    """The entry with its tiny version for its only artifact, put on the mirror.
+
+    Args:
+        dataset: as the catalog has it.
+        mirror: where its archive goes, as `<dataset>/<file>`.
+        folder: empty; the tiny version is written there first.
+        seed: of what is written.
+    """
+    written = write(dataset.name, folder, seed)
+    path = mirror / dataset.name / ARCHIVE
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tarfile.open(path, "w") as archive:
+        for child in sorted(folder.iterdir()):
+            archive.add(child, child.name)
+    sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
+    size = path.stat().st_size
+    artifact = Artifact(file=ARCHIVE, size=size, checksums={"sha256": sha256}, provenance="tests", unpack="tar")
+    return replace(
+        dataset,
+        access="open",
+        terms=None,
+        artifacts=[artifact],
+        parts={},
+        size=Size(download=size, unpacked=None),
+        splits={split: len(examples) for split, examples in written.items()},
+    )
