@@ -42,6 +42,8 @@ def classify(
             _cross_entropy, label_smoothing=label_smoothing, weights_on=None if weights is None else _placing(weights)
         ),
         measure=partial(_measure, classes=tuple(classes)),
+        targets="classes",
+        decode=partial(torch.softmax, dim=1),
         hits=_hits,
         class_weights=weights,
     )

@@ -7,6 +7,7 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any
 
+import torch
 from annotated_types import Gt, Lt
 from torch import Tensor
 from torch.nn import functional
@@ -34,7 +35,8 @@ def margin(
     """
     loss = partial(_margin_loss, distance=distance, absent_weight=absent_weight)
     as_classes = classify(classes)
-    return replace(as_classes, loss=loss, measure=partial(_measure, as_classes.measure, loss))
+    measure = partial(_measure, as_classes.measure, loss)
+    return replace(as_classes, loss=loss, measure=measure, decode=torch.sigmoid)
 
 
 def _margin_loss(logits: Tensor, targets: Tensor, *, distance: float, absent_weight: float) -> Tensor:

@@ -44,7 +44,9 @@ class Mixed:
         return own if self.share == 1 else self.share * own + (1 - self.share) * task.loss(outputs, partners(targets))
 
     def hits(self, task: Task, outputs: Tensor, targets: Tensor) -> Tensor:
-        """How many outputs are right about the target that has the larger share."""
+        """How many outputs are right about the target that has the larger share; 0 where none is right or wrong."""
+        if task.hits is None:
+            return outputs.new_zeros((), dtype=torch.int64)
         return task.hits(outputs, targets if self.share >= 0.5 else partners(targets))
 
 
