@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from dlcat.layers.parts import Parts, initialise_he
 from dlcat.models import model
 from dlcat.models.residual import large_stem, small_stem
+from dlcat.models.shake_drop import Shaken, shake_drops
 from dlcat.models.sizes import Stem, starts_large
 
 
@@ -25,6 +26,7 @@ def preact_resnet(
     width: Annotated[int, Ge(1)] = 1,
     stem: Stem = "auto",
     dropout: Annotated[float, Ge(0), Lt(1)] = 0.0,
+    shake_drop: Shaken = 0.0,
 ) -> nn.Module:
     """Norm and activation before each convolution; with a width, wide residual networks (arXiv:1603.05027, 1605.07146).
 
@@ -35,7 +37,7 @@ def preact_resnet(
     are the ImageNet form: four stages, 64 to 512 channels, bottlenecks from 50 on. `width` multiplies all channels but
     the stem's: a depth of 28 with 10 is WRN-28-10. The `stem` is a 3 x 3 convolution (cifar), or 7 x 7 with stride 2
     and a max pool (imagenet); auto takes that of the depth's form. Shortcuts are 1 x 1 convolutions where the shape
-    changes. `dropout` stands before the last convolution of each block.
+    changes. `dropout` stands before the last convolution of each block. `shake_drop` is as in `resnet`.
 
     Raises:
         ValueError: there is no such depth, or the norm or the convolution does not fit the widths.
@@ -44,6 +46,7 @@ def preact_resnet(
     channels = form.widths[0]
     make_stem = large_stem if starts_large(stem, len(form.blocks)) else small_stem
     layers = OrderedDict[str, nn.Module](stem=make_stem(input_shape[0], channels, parts))
+    shakes = shake_drops(sum(form.blocks), shake_drop)
     for stage, (planned, blocks) in enumerate(zip(form.widths, form.blocks, strict=True)):
         given = planned * width * (4 if form.narrows else 1)
         residuals = []
@@ -54,7 +57,7 @@ def preact_resnet(
             branch = (_bottleneck if form.narrows else _basic)(channels, planned * width, given, stride, dropout, parts)
             changes = stride != 1 or channels != given
             past = parts.pointwise(channels, given, stride) if changes else None
-            residuals.append(PreactivatedResidual(ready, branch, past))
+            residuals.append(PreactivatedResidual(ready, branch, past, next(shakes)))
             channels = given
         layers[f"stage{stage + 1}"] = nn.Sequential(*residuals)
     layers["ready"] = nn.Sequential(parts.norm(channels), parts.activation())
@@ -82,19 +85,20 @@ class Preactivation(nn.Module):
 
 
 class PreactivatedResidual(nn.Module):
-    """branch(ready(x)) + x, or where the shape changes branch(ready(x)) + shortcut(ready(x))."""
+    """shake(branch(ready(x))) + x, or where the shape changes shake(branch(ready(x))) + shortcut(ready(x))."""
 
-    def __init__(self, ready: nn.Module, branch: nn.Sequential, shortcut: nn.Module | None) -> None:
+    def __init__(self, ready: nn.Module, branch: nn.Sequential, shortcut: nn.Module | None, shake: nn.Module) -> None:
         super().__init__()
         self.ready = ready
         self.branch = branch
         self.shortcut = shortcut
+        self.shake = shake
 
     def forward(self, inputs: Tensor) -> Tensor:
         """(N, C, ...) to (N, C', ...)."""
         ready = self.ready(inputs)
         past = inputs if self.shortcut is None else self.shortcut(ready)
-        outputs: Tensor = self.branch(ready) + past
+        outputs: Tensor = self.shake(self.branch(ready)) + past
         return outputs
 
 

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from dlcat.layers.parts import Parts, initialise_he
+from dlcat.models.shake_drop import shake_drops
 from dlcat.models.squeeze import squeeze_excitation
 
 if TYPE_CHECKING:
@@ -39,6 +40,7 @@ def residual_network(
     *,
     shortcut: Shortcut,
     squeeze: int,
+    shake_drop: float,
     zero_last: bool,
 ) -> nn.Module:
     """Stem, stages, mean over positions, dense layer: (N, C, ...) to (N, outputs), with its first weights.
@@ -51,12 +53,14 @@ def residual_network(
         parts: what blocks are made of.
         shortcut: the way past a block that changes the shape.
         squeeze: reduction of squeeze and excitation at the end of each branch; 0 for none.
+        shake_drop: the probability that the last block's branch is shaken (see `ShakeDrop`); 0 for none.
         zero_last: whether the scale of each branch's last norm starts at 0.
 
     Raises:
         ValueError: `zero_last` where the norm has no scale.
     """
     make_shortcut = {"projection": projection, "pad": pad}[shortcut]
+    shakes = shake_drops(sum(stage.blocks for stage in stages), shake_drop)
     layers = OrderedDict[str, nn.Module](stem=stem)
     for number, stage in enumerate(stages):
         residuals = []
@@ -65,7 +69,7 @@ def residual_network(
             changes = stride != 1 or channels != stage.channels
             past = make_shortcut(channels, stage.channels, stride, parts) if changes else nn.Identity()
             gate = squeeze_excitation(stage.channels, squeeze)
-            residuals.append(Residual(stage.branch(channels, stride), past, parts.activation(), gate))
+            residuals.append(Residual(stage.branch(channels, stride), past, parts.activation(), gate, next(shakes)))
             channels = stage.channels
         layers[f"stage{number + 1}"] = nn.Sequential(*residuals)
     layers["pool"] = parts.global_average()
@@ -78,18 +82,26 @@ def residual_network(
 
 
 class Residual(nn.Module):
-    """activation(squeeze(branch(x)) + shortcut(x)), where the branch ends in a norm."""
+    """activation(shake(squeeze(branch(x))) + shortcut(x)), where the branch ends in a norm."""
 
-    def __init__(self, branch: nn.Sequential, shortcut: nn.Module, activation: nn.Module, squeeze: nn.Module) -> None:
+    def __init__(
+        self,
+        branch: nn.Sequential,
+        shortcut: nn.Module,
+        activation: nn.Module,
+        squeeze: nn.Module,
+        shake: nn.Module | None = None,
+    ) -> None:
         super().__init__()
         self.branch = branch
         self.shortcut = shortcut
         self.activation = activation
         self.squeeze = squeeze
+        self.shake = nn.Identity() if shake is None else shake
 
     def forward(self, inputs: Tensor) -> Tensor:
         """(N, C, ...) to (N, C', ...)."""
-        outputs: Tensor = self.activation(self.squeeze(self.branch(inputs)) + self.shortcut(inputs))
+        outputs: Tensor = self.activation(self.shake(self.squeeze(self.branch(inputs))) + self.shortcut(inputs))
         return outputs
 
 

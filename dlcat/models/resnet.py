@@ -12,6 +12,7 @@ from torch import nn
 from dlcat.layers.parts import Parts
 from dlcat.models import model
 from dlcat.models.residual import Shortcut, Stage, bottleneck, large_stem, residual_network, small_stem
+from dlcat.models.shake_drop import Shaken
 from dlcat.models.sizes import Stem, starts_large
 
 if TYPE_CHECKING:
@@ -30,6 +31,7 @@ def resnet(
     stem: Stem = "auto",
     shortcut: Shortcut = "projection",
     squeeze: Annotated[int, Ge(0)] = 0,
+    shake_drop: Shaken = 0.0,
     zero_last: bool = False,
 ) -> nn.Module:
     """Blocks that learn what to add to their input (He et al. 2015, arXiv:1512.03385).
@@ -42,7 +44,8 @@ def resnet(
     stride 2 and a max pool (imagenet); auto takes that of the depth's form. Where the shape changes, the `shortcut`
     is a 1 x 1 convolution with norm (projection), or drops positions and pads channels with zeros (pad).
     `squeeze` ends each branch in squeeze and excitation with that reduction, 16 in the paper (arXiv:1709.01507); 0 is
-    without. `zero_last` starts the scale of each block's last norm at 0, so that blocks begin as their shortcut
+    without. `shake_drop` shakes what blocks add in training, the last block with that probability, 0.5 in the paper, those
+    before it with their share of it (Yamada et al. 2018, arXiv:1802.02375). `zero_last` starts the scale of each block's last norm at 0, so that blocks begin as their shortcut
     (Goyal et al. 2017, arXiv:1706.02677).
 
     Raises:
@@ -63,6 +66,7 @@ def resnet(
         parts,
         shortcut=shortcut,
         squeeze=squeeze,
+        shake_drop=shake_drop,
         zero_last=zero_last,
     )
 

@@ -11,6 +11,7 @@ from torch import nn
 from dlcat.layers.parts import Parts
 from dlcat.models import model
 from dlcat.models.residual import Shortcut, Stage, bottleneck, large_stem, residual_network, small_stem
+from dlcat.models.shake_drop import Shaken
 from dlcat.models.sizes import Stem, starts_large
 
 _LARGE = {50: (3, 4, 6, 3), 101: (3, 4, 23, 3), 152: (3, 8, 36, 3)}
@@ -30,6 +31,7 @@ def resnext(
     stem: Stem = "auto",
     shortcut: Shortcut = "projection",
     squeeze: Annotated[int, Ge(0)] = 0,
+    shake_drop: Shaken = 0.0,
     zero_last: bool = False,
 ) -> nn.Module:
     """Bottlenecks with many narrow groups of channels, 32 of 4, not one wide one (Xie et al. 2016, arXiv:1611.05431).
@@ -38,7 +40,7 @@ def resnext(
     stages of n blocks, 256, 512 and 1024 channels wide. 50, 101 and 152 are the ImageNet form: four stages, 256 to 2048
     channels. Inside the blocks are `groups` x `group_width` channels, twice as many in each further stage. That the
     groups do not hear of each other is the architecture's nature; what each computes is the chosen convolution. With
-    one group of 64 the blocks are the bottlenecks of `resnet`. `stem`, `shortcut`, `squeeze` and `zero_last` are as in
+    one group of 64 the blocks are the bottlenecks of `resnet`. `stem`, `shortcut`, `squeeze`, `shake_drop` and `zero_last` are as in
     `resnet`.
 
     Raises:
@@ -63,6 +65,7 @@ def resnext(
         parts,
         shortcut=shortcut,
         squeeze=squeeze,
+        shake_drop=shake_drop,
         zero_last=zero_last,
     )
 

@@ -156,7 +156,7 @@ def test_convolutions_begin_with_the_variance_that_suits_rectifiers(name: str) -
     convolutions = [module for module in network.modules() if isinstance(module, nn.Conv2d)]
     before_another = {step for chain in network.modules() if isinstance(chain, Chain) for step in list(chain)[:-1]}
     large = [module for module in convolutions if module.weight.numel() >= 2000]  # some percent are noise
-    assert large
+    assert large or not convolutions
     for module in large:
         expected = sqrt((1 if module in before_another else 2) / module.weight[0].numel())
         assert module.weight.std().item() == pytest.approx(expected, rel=0.1), module

@@ -71,6 +71,11 @@ RECIPES: dict[str, tuple[str, ...]] = {
         "train.micro_batch_size=50",
         "train.batch_size=100",
     ),
+    "blocks that are shaken, and pieces": (
+        "model={name: resnet, depth: 8, shake_drop: 0.5}",
+        "train.micro_batch_size=50",
+        "train.batch_size=100",
+    ),
     "flips, shifts and small images": (
         "model={name: resnet, depth: 8, width: 4}",
         "augment=[flip, {name: crop, padding: 1}]",
