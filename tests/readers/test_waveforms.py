@@ -11,6 +11,7 @@ import pytest
 import soundfile
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.signal import resample_poly
 
 from dlcat.errors import DlcatError, VerificationError
 from dlcat.readers.waveforms import Sound, about, waveform
@@ -81,6 +82,13 @@ def test_what_the_lower_rate_cannot_hold_is_filtered_out(tmp_path: Path) -> None
     soundfile.write(tmp_path / "a.wav", 0.5 * np.sin(2 * np.pi * 12_000 * times), 48_000)
     inside = waveform(tmp_path / "a.wav", 16_000)[1_000:-1_000]
     assert np.abs(inside / 32_768).max() < 1e-3
+
+
+def test_resampling_is_scipys_to_the_bit(tmp_path: Path) -> None:
+    samples = noise(3_000)
+    wanted = resample_poly(samples[:, 0].astype(np.float32) / 32_768, 320, 441) * 32_768
+    read = waveform(write_wave(tmp_path / "a.wav", samples, 22_050), 16_000)
+    assert np.array_equal(read, np.clip(np.rint(wanted), -32_768, 32_767))
 
 
 @pytest.mark.parametrize("ending", ["mp3", "ogg"])
