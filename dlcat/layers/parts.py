@@ -81,10 +81,11 @@ class Parts:
     def max_pool(self, kernel: int = 2, stride: int = 2) -> nn.Module:
         """The largest value of a window; ceil(size / stride) positions are left.
 
-        The kernel is odd, or even at stride 2.
+        The kernel is odd, with windows around every stride-th position; or it is the stride, with windows side by side.
         """
         pool = {1: nn.MaxPool1d, 2: nn.MaxPool2d}[self.dimensions]
-        return pool(kernel, stride, padding=(kernel - 1) // 2, ceil_mode=kernel % 2 == 0)
+        side_by_side = kernel == stride
+        return pool(kernel, stride, padding=0 if side_by_side else (kernel - 1) // 2, ceil_mode=side_by_side)
 
     def global_average(self) -> nn.Sequential:
         """The mean over all positions: (N, C, ...) to (N, C)."""

@@ -49,6 +49,20 @@ def test_a_pool_halves_the_size_and_rounds_up(size: int, kernel: int, dimensions
 
 
 @pytest.mark.parametrize("dimensions", [1, 2])
+@pytest.mark.parametrize("kernel", [2, 3, 4])
+@pytest.mark.parametrize("size", [1, 2, 3, 4, 9, 11, 12])
+def test_windows_of_a_pool_as_long_as_its_stride_lie_side_by_side(size: int, kernel: int, dimensions: int) -> None:
+    maps = torch.randn(2, 3, *(size,) * dimensions)
+    pooled = _parts(dimensions=dimensions).max_pool(kernel, kernel)(maps)
+    left = -(-size // kernel)
+    assert pooled.shape == (2, 3, *(left,) * dimensions)
+    for place in range(left):
+        window = (slice(kernel * place, kernel * (place + 1)),) * dimensions
+        expected = maps[(slice(None), slice(None), *window)].flatten(2).amax(2)
+        assert torch.equal(pooled[(slice(None), slice(None)) + (place,) * dimensions], expected)
+
+
+@pytest.mark.parametrize("dimensions", [1, 2])
 def test_a_global_average_leaves_one_number_per_channel(dimensions: int) -> None:
     maps = torch.randn(2, 3, *(5,) * dimensions)
     torch.testing.assert_close(_parts(dimensions=dimensions).global_average()(maps), maps.flatten(2).mean(2))
