@@ -15,6 +15,8 @@ class Traits:
     takes: Literal["signals", "tokens"] = "signals"
     """Signals: numbers (N, C, ...) of shape (C, ...). Tokens: their numbers (N, T) int64, of shape (vocabulary, T): what
     they stand for is one of `vocabulary` channels at each of T positions. Token 0 fills up what is shorter than T."""
+    uses: tuple[Literal["conv", "norm", "activation"], ...] = ("conv", "norm", "activation")
+    """Which of the chosen parts it is built from; it has no place for the others."""
 
 
 model = Family("model", __name__, Traits)

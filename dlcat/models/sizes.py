@@ -4,13 +4,19 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from annotated_types import Gt
+from annotated_types import Ge, Gt, Lt
 
 Stem = Literal["auto", "cifar", "imagenet"]
 """The form for small inputs or the one for large ones; auto decides."""
 
 Width = Annotated[float, Gt(0)]
 """What an architecture's channels are multiplied by."""
+
+Count = Annotated[int, Ge(1)]
+"""How many there are of something that cannot be left out."""
+
+Dropout = Annotated[float, Ge(0), Lt(1)]
+"""The share of numbers that is left out in training."""
 
 SMALL = 64
 """Positions a side up to which inputs are small: MNIST, CIFAR, SVHN, Tiny ImageNet; not STL-10 or ImageNet."""

@@ -23,6 +23,7 @@ from dlcat.models import model
 from dlcat.models.squeeze import SqueezeExcitation
 
 LENGTH = 44
+SIGNALS = [name for name in model if model.traits(name).takes == "signals"]
 SMALL: dict[str, dict[str, Any]] = {
     "alexnet": {"width": 0.125, "hidden": 8},
     "densenet": {"depth": 10, "growth": 8},
@@ -98,7 +99,7 @@ def _sees_what_it_should(build: Callable[[], nn.Module], channels: int, length: 
     "conv_name",
     ["standard", *(pytest.param(name, marks=pytest.mark.slow) for name in ("dilated", "transposed", "pointwise"))],
 )
-@pytest.mark.parametrize("name", list(model))
+@pytest.mark.parametrize("name", SIGNALS)
 def test_every_position_of_every_layer_sees_what_reaches_it(name: str, conv_name: str) -> None:
     def build() -> nn.Module:
         network: nn.Module = model[name]((3, LENGTH), 10, _parts(conv_name), **SMALL.get(name, {}))
