@@ -101,7 +101,7 @@ def _convolutions(channels: int, features: int, length: int, parts: Parts) -> nn
     blocks += [parts.block(features, features, kernel) for kernel in KERNELS[1:]]
     inside = _with_pools(blocks, partial(nn.MaxPool1d, POOL))
     if _left(inside, length, is_padded=False) < 1:
-        return _with_pools(blocks, partial(parts.max_pool, POOL, POOL))
+        return _with_pools(blocks, partial(nn.MaxPool1d, POOL, padding=1))
     for step in inside.modules():
         if isinstance(step, nn.Conv1d):
             step.padding = (0,)

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from dlcat.layers.parts import Parts
 
 
-@model
+@model(uses=("norm", "activation"))
 def mlp(
     input_shape: tuple[int, ...],
     outputs: int,

@@ -86,6 +86,18 @@ def test_every_model_learns_with_every_convolution_that_fits(name: str, conv_nam
     _learns(_build(name, TINY[dimensions], _parts(conv_name, dimensions=dimensions)), TINY[dimensions])
 
 
+@pytest.mark.parametrize(
+    ("part", "other"),
+    [("conv", _parts(conv_name="flattened")), ("norm", _parts(norm_name="rms")), ("activation", _parts(act="mish"))],
+    ids=["conv", "norm", "activation"],
+)
+@pytest.mark.parametrize("name", SIGNALS)
+def test_a_model_uses_the_parts_that_it_says(name: str, part: str, other: Parts) -> None:
+    with torch.device("meta"):
+        one, another = (str(_build(name, (3, 32, 32), parts)) for parts in (_parts(), other))
+    assert (one != another) == (part in model.traits(name).uses)
+
+
 @pytest.mark.parametrize("name", SIGNALS)
 def test_a_gradient_lies_in_memory_as_its_weight_does(name: str) -> None:
     """Torch's fused optimizers take that for granted: where it is not so, they step the wrong weights and say nothing."""
