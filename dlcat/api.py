@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from dlcat.catalog import Catalog
-    from dlcat.readers import EncodedExamples, Examples
+    from dlcat.readers.prepare import Prepared
     from dlcat.run import Run
 
 
@@ -53,8 +53,8 @@ def fetch(name: str, *, mirrors: tuple[str, ...] = (), parts: tuple[str, ...] = 
     return place.store.data_path(dataset)
 
 
-def load(name: str, *, split: str = "train", mirrors: tuple[str, ...] = ()) -> Examples | EncodedExamples:
-    """One split of a dataset as arrays (or as encoded pictures, where it is too large for arrays), fetched if missing.
+def load(name: str, *, split: str = "train", mirrors: tuple[str, ...] = ()) -> Prepared:
+    """One split of a dataset as its reader gives it, fetched if missing: arrays, encoded pictures, sound files or texts.
 
     >>> import dlcat
     >>> examples = dlcat.load("digits", split="test")

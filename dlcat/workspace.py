@@ -25,16 +25,26 @@ if TYPE_CHECKING:
     from dlcat.fetch.records import Record
     from dlcat.fetch.store import Store
     from dlcat.fetch.wire.network import Network
+    from dlcat.inputs import Form
     from dlcat.locations import Locations
-    from dlcat.readers import EncodedExamples, Examples
+    from dlcat.readers.prepare import Prepared
     from dlcat.readers.shards import Packed
     from dlcat.recipe import Recipe
     from dlcat.run import Run
     from dlcat.train.distributed import World
     from dlcat.train.export import Exported
     from dlcat.train.loop import Epoch
+    from dlcat.train.material import Material, Ready
     from dlcat.train.rates import Probe
     from dlcat.train.session import Finished, Started
+    from dlcat.train.trained import Known
+
+HINTS = {
+    "pictures": "{name: pictures, size: 224}",
+    "sounds": "{name: log_mel, rate_hertz: 16000, seconds: 4}",
+    "texts": "{name: words, size: 30000, length: 256}",
+}
+"""What a recipe may say where its dataset's examples are no numbers."""
 
 
 @dataclass(frozen=True)
@@ -130,8 +140,8 @@ class Workspace:
         if not self.store.is_installed(dataset):
             yield from self.fetch(dataset, mirrors=mirrors)
 
-    def examples(self, dataset: Dataset, split: str) -> Examples | EncodedExamples:
-        """One split of an installed dataset, as arrays or encoded pictures; see `dlcat.readers.prepare`.
+    def examples(self, dataset: Dataset, split: str, *, skip_bad: bool = False) -> Prepared:
+        """One split of an installed dataset, as its reader gives it; see `dlcat.readers.prepare`.
 
         Raises:
             UsageError: only a slice of it is here, which a reader would take for the whole.
@@ -150,29 +160,63 @@ class Workspace:
             folder=self.store.data_path(dataset),
             digests=self.digests(dataset),
             cache=self.locations.prepared,
+            skip_bad=skip_bad,
         )
 
-    def inputs(self, recipe: Recipe, split: str) -> Examples | EncodedExamples:
-        """One split of a recipe's dataset, from where the recipe takes it: the cache, or shards.
+    def dataset(self, recipe: Recipe) -> Dataset:
+        """The recipe's catalog entry, its reader with the options that the recipe sets."""
+        from dlcat.registry import Choice
+
+        found, options = self.catalog[recipe.dataset.name], recipe.dataset.options
+        if not options or found.reader is None:
+            return found
+        return replace(found, reader=Choice(name=found.reader.name, options=found.reader.options | options))
+
+    def form(self, recipe: Recipe) -> Form | None:
+        """How the recipe's inputs become numbers; None: as they are prepared.
 
         Raises:
-            DlcatError: as `examples`, or as `dlcat.readers.shards.read`.
+            InvalidError: its options do not fit the dataset.
         """
-        dataset = self.catalog[recipe.dataset]
-        if recipe.inputs is None or recipe.inputs.shards is None:
-            return self.examples(dataset, split)
+        from dlcat.train.material import form_of
+
+        return form_of(recipe, self.catalog[recipe.dataset.name].sample)
+
+    def material(self, recipe: Recipe) -> Material:
+        """The recipe's examples, from the cache or from shards; see `dlcat.train.material`.
+
+        Raises:
+            DlcatError: as `examples`, as `dlcat.readers.shards.read`, or as `dlcat.train.material.material`.
+        """
+        from dlcat.train.material import material
+
+        return material(recipe, self.form(recipe), lambda split: self._read(recipe, split))
+
+    def split(self, recipe: Recipe, split: str, known: Known) -> Ready:
+        """One split of a recipe's dataset by its name in the catalog, or what the recipe means by test; as a run takes it.
+
+        Raises:
+            DlcatError: as `material`.
+        """
+        from dlcat.train.material import one
+
+        return one(recipe, split, known, lambda name: self._read(recipe, name))
+
+    def _read(self, recipe: Recipe, split: str) -> Prepared:
+        dataset, shards = self.dataset(recipe), _shards(recipe)
+        if shards is None:
+            return self.examples(dataset, split, skip_bad=recipe.skip_bad)
         from dlcat.fetch.terms import require_acceptance
-        from dlcat.readers import shards
+        from dlcat.readers.shards import read
 
         require_acceptance(dataset)
-        return shards.read(
-            recipe.inputs.shards, dataset, split, cache=self.locations.shards / dataset.name, network=self.network()
-        )
+        cache = self.locations.shards / dataset.name
+        return read(shards, dataset, split, cache=cache, network=self.network())
 
     def provide(self, recipe: Recipe, *, mirrors: tuple[str, ...] = ()) -> Iterator[Record]:
         """Install the recipe's dataset, but where it takes its inputs from shards."""
-        if recipe.inputs is None or recipe.inputs.shards is None:
-            yield from self.install(self.catalog[recipe.dataset], mirrors=mirrors)
+        if _shards(recipe) is None:
+            yield from self.install(self.catalog[recipe.dataset.name], mirrors=mirrors)
 
     def pack(
         self, dataset: Dataset, splits: tuple[str, ...], folder: Path, *, shard_bytes: int, seed: int
@@ -239,17 +283,14 @@ class Workspace:
         from dlcat.train import session
         from dlcat.train.distributed import ALONE
 
-        dataset = self.catalog[recipe.dataset]
-        digests = self.digests(dataset)
-        train_examples, test_examples = self.inputs(recipe, "train"), self.inputs(recipe, "test")
-        packed = {file: sha for each in (train_examples, test_examples) for file, sha in each.digests.items()}
+        dataset = self.dataset(recipe)
+        digests, material = self.digests(dataset), self.material(recipe)
         events = session.train(
             recipe,
             dataset,
             cost,
-            train_examples=train_examples,
-            test_examples=test_examples,
-            digests=digests | packed,
+            material=material,
+            digests=digests | material.digests,
             lock=lockfile.citation(self.locations.lockfile, dataset, digests),
             folder=folder or self.locations.runs,
             device=device,
@@ -271,16 +312,16 @@ class Workspace:
         """
         from dlcat.train.rates import range_test, ready
 
-        return range_test(*ready(recipe, self.inputs(recipe, "train"), device), **rates)
+        return range_test(*ready(recipe, self.material(recipe), device), **rates)
 
     def export(self, run: Run, format: str, path: Path, *, best: bool = False) -> Exported:  # noqa: A002
         """Write a run's network for others, checked on the test split where it is here; see `dlcat.train.export`."""
         from dlcat.train import export
 
         recipe = self.recipe(str(run.recipe_path))
-        dataset = self.catalog[recipe.dataset]
-        test = self.inputs(recipe, "test") if self.store.is_installed(dataset) else None
-        return export.export(recipe, run, format, path, best=best, license=dataset.license.id, test=test)
+        dataset, form = self.dataset(recipe), self.form(recipe)
+        test = self.material(recipe).test if self.store.is_installed(dataset) else None
+        return export.export(recipe, run, format, path, best=best, license=dataset.license.id, test=test, form=form)
 
     def trainable(self, recipe: Recipe) -> tuple[Dataset, Cost]:
         """The recipe's dataset and what its network costs, known to fit each other before a byte is fetched.
@@ -292,14 +333,16 @@ class Workspace:
         """
         from dlcat.fetch.terms import require_acceptance
 
-        dataset = self.catalog[recipe.dataset]
+        dataset, chosen = self.dataset(recipe), recipe.split
         require_acceptance(dataset)
-        lacking = [name for name in ("train", "test") if name not in dataset.splits]
-        if lacking:
-            found = ", ".join(dataset.splits) or "none"
-            raise InvalidError(
-                f"{recipe.at(('dataset',))}: {dataset.name} has no split named {' or '.join(lacking)}; found {found}"
-            )
+        wanted = {"train": chosen.train, "validation": chosen.validation or [], "test": chosen.test}
+        for key, names in wanted.items():
+            lacking = [name for name in names if name not in dataset.splits] if isinstance(names, list) else []
+            if lacking:
+                found = ", ".join(dataset.splits) or "none"
+                raise InvalidError(
+                    f"{recipe.at(('split', key))}: {dataset.name} has no split named {' or '.join(lacking)}; found {found}"
+                )
         return dataset, self.cost(recipe)
 
     def cost(self, recipe: Recipe) -> Cost:
@@ -317,7 +360,8 @@ class Workspace:
         from dlcat.registry import Choice
         from dlcat.train import experiment
 
-        shape, classes, settings = self._shape(recipe), self._classes(recipe), recipe.train
+        form, settings = self.form(recipe), recipe.train
+        shape, classes = self._shape(recipe, form), self._classes(recipe)
         outputs = experiment.build_task(recipe, classes).outputs
         batch_size = experiment.FULL_PIECE if settings.batch_size == "full" else settings.batch_size
         precision: str = settings.precision
@@ -327,10 +371,10 @@ class Workspace:
         model = replace(recipe.model, algorithm=Choice(name="native"))
 
         def build() -> nn.Module:
-            fitting = experiment.build_model(recipe, shape, outputs)  # refuses what the algorithm cannot compute
+            fitting = experiment.build_model(recipe, shape, outputs, form)  # refuses what the algorithm cannot compute
             if recipe.model.algorithm == model.algorithm:
                 return fitting
-            return experiment.build_model(replace(recipe, model=model), shape, outputs)
+            return experiment.build_model(replace(recipe, model=model), shape, outputs, form)
 
         try:
             return cost(
@@ -342,49 +386,66 @@ class Workspace:
         except ValueError as error:
             raise InvalidError(f"{recipe.at(('train', 'batch_size'))}: {error}") from error
 
-    def _shape(self, recipe: Recipe) -> tuple[int, ...]:
+    def _shape(self, recipe: Recipe, form: Form | None) -> tuple[int, ...]:
         self._require_inputs(recipe)
-        if recipe.inputs is not None:
-            from dlcat.readers.prepare import channels
-
-            return (channels(self.catalog[recipe.dataset]), recipe.inputs.size, recipe.inputs.size)
-        shape = self.catalog[recipe.dataset].sample.shape
+        if form is not None:
+            return form.shape
+        shape = self.catalog[recipe.dataset.name].sample.shape
         sizes = tuple(size for size in shape if isinstance(size, int))
         if len(sizes) != len(shape) or not sizes:
             found = " × ".join(map(str, shape)) or "none"
             raise InvalidError(
-                f"{recipe.at(('dataset',))}: examples of {recipe.dataset} have no one shape; found {found}"
+                f"{recipe.at(('dataset',))}: examples of {recipe.dataset.name} have no one shape; found {found}"
             )
         return sizes
 
     def _require_inputs(self, recipe: Recipe) -> None:
-        """Stop where a recipe asks for pictures to be decoded that are none, or does not say how large.
+        """Stop where a recipe's inputs are not made of what the dataset gives, or it does not say how they are made.
 
         Raises:
             InvalidError: names the line.
         """
+        from dlcat.inputs import inputs
         from dlcat.readers import reader
 
-        chosen = self.catalog[recipe.dataset].reader
-        encoded = chosen is not None and chosen.name in reader and reader.traits(chosen.name).gives == "pictures"
-        if encoded and recipe.inputs is None:
+        name, chosen = recipe.dataset.name, self.catalog[recipe.dataset.name].reader
+        gives = reader.traits(chosen.name).gives if chosen is not None and chosen.name in reader else "arrays"
+        if gives == "records":
+            raise InvalidError(f"{recipe.at(('dataset',))}: examples of {name} are records, which are not trained on")
+        if recipe.inputs is None and gives != "arrays":
             raise InvalidError(
-                f"{recipe.at(('dataset',))}: pictures of {recipe.dataset} are decoded while training; expected how large "
-                "the network sees them, found nothing",
-                hint="inputs: {size: 224}",
+                f"{recipe.at(('dataset',))}: examples of {name} are {gives}; expected how they become numbers, found nothing",
+                hint=f"inputs: {HINTS[gives]}",
             )
-        if recipe.inputs is not None and not encoded and recipe.inputs.shards is None:
+        if recipe.inputs is None or _shards(recipe) is not None:
+            return
+        takes = inputs.traits(recipe.inputs.name).takes
+        if gives == "arrays":
             raise InvalidError(
-                f"{recipe.at(('inputs',))}: {recipe.dataset} is prepared as arrays, which are not decoded while training; "
-                "expected shards",
-                hint="leave inputs out, or name what `dlcat pack` wrote: inputs: {size: 32, shards: FOLDER}",
+                f"{recipe.at(('inputs',))}: {name} is prepared as arrays, which are numbers already; expected shards",
+                hint="leave inputs out, or name what `dlcat pack` wrote: inputs: {name: pictures, size: 32, shards: FOLDER}",
+            )
+        if takes != gives:
+            raise InvalidError(
+                f"{recipe.at(('inputs',))}: {recipe.inputs.name} is for {takes}, found {gives}",
+                hint=f"inputs: {HINTS[gives]}",
             )
 
     def _classes(self, recipe: Recipe) -> list[str]:
-        classes = self.catalog[recipe.dataset].classes
-        if not isinstance(classes, list | int):
-            raise InvalidError(f"{recipe.at(('dataset',))}: the catalog lists no classes for {recipe.dataset}")
-        return classes if isinstance(classes, list) else [str(number) for number in range(classes)]
+        from dlcat.readers.promised import promised
+
+        told = promised(self.dataset(recipe))
+        if told.kind == "number":
+            return []
+        if told.classes is None:
+            raise InvalidError(f"{recipe.at(('dataset',))}: the catalog lists no classes for {recipe.dataset.name}")
+        return list(told.classes)
+
+
+def _shards(recipe: Recipe) -> str | None:
+    """Where the recipe takes packed inputs from; None: from the dataset's own files."""
+    found: str | None = None if recipe.inputs is None else recipe.inputs.options.get("shards")
+    return found
 
 
 def here(*, catalogs: tuple[Path, ...] = (), cache: Path | None = None) -> Workspace:

@@ -19,6 +19,7 @@ from dlcat.train import experiment, families, session
 from dlcat.train.contradictions import contradictions
 from dlcat.train.course import Course
 from dlcat.train.loop import fit
+from dlcat.train.material import Material
 from dlcat.train.splits import splits_of
 from dlcat.workspace import Workspace
 
@@ -28,7 +29,7 @@ FEW = ("train.batch_size=4", "train.epochs=1", "train.validation=0.2", "train.pr
 
 def _fake(place: Workspace, recipe: Recipe, count: int) -> Examples:
     """Examples in the shape that the recipe's dataset has."""
-    dataset = place.catalog[recipe.dataset]
+    dataset = place.catalog[recipe.dataset.name]
     assert isinstance(dataset.classes, list)
     random = np.random.default_rng(0)
     shape = [size for size in dataset.sample.shape if isinstance(size, int)]
@@ -59,7 +60,7 @@ def test_a_resolved_recipe_written_out_reads_back_to_itself(place: Workspace, tm
 @pytest.mark.parametrize("name", NAMES)
 def test_a_resolved_recipe_builds_the_same_network(place: Workspace, name: str) -> None:
     recipe = place.recipe(name)
-    dataset = place.catalog[recipe.dataset]
+    dataset = place.catalog[recipe.dataset.name]
     assert isinstance(dataset.classes, list)
     shape, outputs = tuple(int(size) for size in dataset.sample.shape), len(dataset.classes)
     prices = [
@@ -75,7 +76,7 @@ def test_a_shipped_recipe_takes_two_steps_and_changes_its_weights(place: Workspa
     recipe = place.recipe(name, FEW)
     examples = _fake(place, recipe, 10)
     chosen = devices.choose("cpu", recipe.train.precision, recipe.train.layout, recipe.model.norm.name)
-    splits = splits_of(recipe, examples, examples, chosen)
+    splits = splits_of(recipe, Material(examples, test=examples), chosen)
     shape = examples.inputs.shape[1:]
     built = experiment.build(recipe, input_shape=shape, classes=examples.classes, device=chosen)
     before = [parameter.detach().clone() for parameter in built.model.parameters()]

@@ -109,16 +109,17 @@ def eval_(
     """Measure a finished run again, on the split it was tested on or another."""
     waiting.choose()
     from dlcat.train import trained
-    from dlcat.train.decoded import batches_of
+    from dlcat.train.placing import batches_of
     from dlcat.view import results
 
     place = out.workspace(catalog, cache)
     found = _find(place, run, out_)
     recipe = place.recipe(str(found.recipe_path))
-    built, statistics, _ = trained.restore(recipe, found, device, best=best)
+    form = place.form(recipe)
+    built, known = trained.restore(recipe, found, device, form=form, best=best)
     out.draw(place.provide(recipe))
-    examples = place.inputs(recipe, split)
-    measured = trained.evaluate(built, batches_of(examples, None, built.device, statistics, recipe.inputs))
+    examples = place.split(recipe, split, known)
+    measured = trained.evaluate(built, batches_of(examples, None, built.device, known.statistics, form))
     if json:
         out.document(
             {"run": str(found.path), "split": split, "weights": "best" if best else "last", "metrics": measured}
@@ -142,8 +143,9 @@ def predict(
 
     place = out.workspace(catalog, None)
     found = _find(place, run, out_)
-    built, statistics, about = trained.restore(place.recipe(str(found.recipe_path)), found, device)
-    predictions = [classify(path, built, statistics, tuple(about["shape"]), about["classes"]) for path in files]
+    recipe = place.recipe(str(found.recipe_path))
+    built, known = trained.restore(recipe, found, device, form=place.form(recipe))
+    predictions = [classify(path, built, known) for path in files]
     if json:
         out.document({"run": str(found.path), "files": [prediction.plain() for prediction in predictions]})
         return

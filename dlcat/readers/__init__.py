@@ -5,3 +5,5 @@ from dlcat.readers.examples import Bad as Bad
 from dlcat.readers.examples import Example as Example
 from dlcat.readers.examples import Examples as Examples
 from dlcat.readers.examples import reader as reader
+from dlcat.readers.unread import SoundExamples as SoundExamples
+from dlcat.readers.unread import TextExamples as TextExamples

@@ -63,6 +63,10 @@ class EncodedExamples:
     """1: grey, 3: red, green, blue."""
     shards: np.ndarray[Any, np.dtype[Any]] | None = None
     """(N,) the number of the shard that each example is in; None where each is in a file of its own."""
+    groups: np.ndarray[Any, np.dtype[Any]] | None = None
+    """(N,) equal within what a fair split keeps together, 0 where there is nothing; None where nobody is together."""
+    left_out: tuple[str, ...] = ()
+    """What could not be used, by name."""
 
     def __len__(self) -> int:
         return len(self.targets)

@@ -90,8 +90,12 @@ class Examples:
     inputs: np.ndarray[Any, np.dtype[Any]]
     """(N, C, H, W) uint8 for images."""
     targets: np.ndarray[Any, np.dtype[Any]]
-    """(N,) int64, positions in `classes`."""
+    """(N,) int64, positions in `classes`, -1 for none; (N, K) uint8, 1 for each class an example has; (N,) float32, numbers."""
     classes: tuple[str, ...]
+    groups: np.ndarray[Any, np.dtype[np.int64]] | None = None
+    """(N,) equal within what a fair split keeps together, 0 where there is nothing; None where nobody is together."""
+    left_out: tuple[str, ...] = ()
+    """What could not be used, by name."""
 
     def __len__(self) -> int:
         return len(self.inputs)

@@ -22,15 +22,16 @@ import numpy as np
 from dlcat.disk import disk_errors, write_beside
 from dlcat.errors import InvalidError, UsageError, VerificationError
 from dlcat.readers.encoded import EncodedExamples
+from dlcat.readers.examples import Examples
 from dlcat.readers.pixels import Place
-from dlcat.readers.prepare import channels, class_names
+from dlcat.readers.prepare import Prepared, channels
+from dlcat.readers.promised import promised
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from dlcat.catalog import Dataset
     from dlcat.fetch.wire.network import Network
-    from dlcat.readers import Examples
     from dlcat.readers.elsewhere import Elsewhere
 
 FORMAT = 1
@@ -98,7 +99,7 @@ def fingerprint(dataset: Dataset, digests: Mapping[str, str]) -> str:
 
 
 def write(
-    examples: Examples | EncodedExamples,
+    examples: Prepared,
     folder: Path,
     dataset: str,
     split: str,
@@ -122,12 +123,14 @@ def write(
 
     Raises:
         VerificationError: a picture cannot be read, or is none.
-        InvalidError: the arrays are no pictures.
+        InvalidError: the examples are no pictures, or have not one class each.
         UsageError: another process packs into the folder.
         DiskError: the shards cannot be written.
     """
     from filelock import FileLock, Timeout
 
+    if not isinstance(examples, Examples | EncodedExamples) or examples.targets.ndim != 1:
+        raise InvalidError(f"{dataset}: only pictures with one class each are packed")
     about = {"format": FORMAT, "dataset": dataset, "split": split, "seed": seed, "shard_bytes": shard_bytes}
     about |= {"made_from": made_from, "examples": len(examples), "classes": list(examples.classes)}
     with disk_errors(folder, HINT):
@@ -327,7 +330,7 @@ def read(
         _require_whole(home, index["shards"])
     storage = Shards(index["shards"], members, home, {f"{split}.json": digest})
     targets = members["target"].astype(np.int64)
-    return EncodedExamples(storage, targets, tuple(index["classes"]), channels(dataset), members["shard"])
+    return EncodedExamples(storage, targets, tuple(index["classes"]), channels(dataset.sample), members["shard"])
 
 
 def _read_index(path: Path, location: str, dataset: Dataset, split: str) -> tuple[dict[str, Any], str]:
@@ -346,7 +349,7 @@ def _read_index(path: Path, location: str, dataset: Dataset, split: str) -> tupl
             _require_plain(about)
     except (ValueError, KeyError, TypeError) as error:
         raise InvalidError(f"{location}/{split}.json: not as `dlcat pack` writes it: {error}") from error
-    expected = (FORMAT, dataset.name, split, class_names(dataset))
+    expected = (FORMAT, dataset.name, split, promised(dataset).classes or ())
     for word, right, is_there in zip(("format", "dataset", "split", "classes"), expected, found, strict=True):
         if right != is_there:
             raise InvalidError(f"{location}/{split}.json: {word}: expected {_short(right)}, found {_short(is_there)}")

@@ -55,20 +55,21 @@ class ProgressiveResize:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Inputs:
-    """How pictures that are decoded when they are needed reach the network: cut to squares of one size."""
+class Split:
+    """Which of the dataset's examples are learned from, looked at and tested on."""
 
     __pydantic_config__: ClassVar[dict[str, Any]] = STRICT
-    size: Annotated[int, Ge(1)]
-    """Pixels of the square's side."""
-    least_area: Annotated[float, Gt(0), Le(1)] = 0.08
-    """Share of a picture's area that the random crop of training takes at least (arXiv:1409.4842); 1: the centre crop."""
-    center: Annotated[float, Gt(0), Le(1)] = 0.875
-    """Side of the centre crop, by which is evaluated, as a share of the picture's shorter side."""
-    shards: str | None = None
-    """Folder or address of what `dlcat pack` wrote; null: the unpacked tree in the cache."""
-    workers: Annotated[int, Ge(0)] | Literal["auto"] = "auto"
-    """Processes that decode; auto: all cores but one. What comes out is the same for any number."""
+    train: Annotated[list[str], MinLen(1)] = field(default_factory=lambda: ["train"])
+    """Splits of the catalog that are trained on."""
+    validation: Annotated[list[str], MinLen(1)] | None = None
+    """Splits that are looked at after every epoch; null: train.validation says which share of the training split is held out."""
+    test: list[str] | Annotated[float, Gt(0), Lt(1)] = field(default_factory=lambda: ["test"])
+    """Splits that are tested on; or the share of the training splits that is kept apart for it, the same for every seed; none
+    ([]) where the test's labels are not published."""
+    by: Literal["group", "example"] = "group"
+    """How a share is drawn: whole groups (a speaker, a recording, an author), where the dataset has such, or single examples."""
+    allow_leak: bool = False
+    """Train although the test or the validation split knows what it should not; the report says so."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -175,10 +176,14 @@ class Recipe:
     """One experiment as written. Its first comment line is the question it asks."""
 
     __pydantic_config__: ClassVar[dict[str, Any]] = STRICT
-    dataset: Annotated[str, MinLen(1)]
-    """Name of a catalog entry."""
-    inputs: Inputs | None = None
-    """For pictures that are decoded when they are needed; null: arrays as they are prepared."""
+    dataset: Choice
+    """A catalog entry, and options of its reader, such as the target."""
+    split: Split = field(default_factory=Split)
+    """Which of its examples are for what."""
+    inputs: Choice | None = None
+    """How pictures, sounds and texts become numbers; null: arrays, as they are prepared."""
+    skip_bad: bool = False
+    """Leave out examples that cannot be read, and name them, instead of stopping at the first."""
     task: Choice = field(default_factory=partial(Choice, name="classify"))
     """What is predicted, and how it is scored."""
     model: Model
@@ -220,8 +225,10 @@ class Recipe:
         model = {"name": self.model.name, **self.model.options}
         model |= {part: getattr(self.model, part).plain() for part in PARTS}
         return {
-            "dataset": self.dataset,
-            "inputs": None if self.inputs is None else asdict(self.inputs),
+            "dataset": self.dataset.plain(),
+            "split": asdict(self.split),
+            "inputs": None if self.inputs is None else self.inputs.plain(),
+            "skip_bad": self.skip_bad,
             "task": self.task.plain(),
             "model": model,
             "augment": [choice.plain() for choice in self.augment],

@@ -20,7 +20,17 @@ from dlcat.registry import Family
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-augmentation = Family("augment", __name__)
+
+@dataclass(frozen=True, slots=True)
+class Traits:
+    """What the rest of dlcat must know of an augmentation."""
+
+    changes: Literal["images", "waveforms", "spectrograms"] = "images"
+    """Images (N, C, H, W) or waveforms (N, 1, T) as they are stored; or spectrograms (N, 1, bands, frames), as the network gets
+    them."""
+
+
+augmentation = Family("augment", __name__, Traits)
 
 Probability = Annotated[float, Ge(0), Le(1)]
 Part = Annotated[float, Gt(0), Le(1)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -13,7 +14,7 @@ from dlcat.train.distributed import ALONE
 from dlcat.train.mapped import Mapped, budget_bytes
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
     from dlcat.readers import Examples
     from dlcat.train.device import Device
@@ -36,7 +37,7 @@ class InputStatistics:
     peak: float
     """The highest value that occurs: 255 for most images, 16 for the 8×8 digits."""
     background: float
-    """Mean of the outermost pixels: 0 where ink is bright."""
+    """Mean of an image's outermost pixels: 0 where ink is bright."""
     ink: float
     """Share of an image's side that what differs from its paper spans, on average: 20/28 for MNIST, 1 for photos."""
 
@@ -45,7 +46,7 @@ class InputStatistics:
 
 
 def statistics(inputs: np.ndarray[Any, Any], positions: np.ndarray[Any, Any] | None = None) -> InputStatistics:
-    """Per-channel mean and standard deviation of (N, C, H, W) inputs, in float64, in pieces that fit any memory.
+    """Per-channel mean and standard deviation of (N, C, ...) inputs, in float64, in pieces that fit any memory.
 
     Args:
         inputs: in memory, or mapped from the disk.
@@ -56,16 +57,18 @@ def statistics(inputs: np.ndarray[Any, Any], positions: np.ndarray[Any, Any] | N
     squares = np.zeros(inputs.shape[1])
     peak = border = 0.0
     for start in range(0, len(chosen), 1024):
-        piece = inputs[chosen[start : start + 1024]].astype(np.float64)  # (n, C, H, W)
-        total += piece.sum(axis=(0, 2, 3))
-        squares += (piece**2).sum(axis=(0, 2, 3))
+        piece = inputs[chosen[start : start + 1024]].astype(np.float64)  # (n, C, ...)
+        within = (0, *range(2, piece.ndim))
+        total += piece.sum(axis=within)
+        squares += (piece**2).sum(axis=within)
         peak = max(peak, float(piece.max()))
-        border += float(_border(piece).mean()) * len(piece)
+        border += float(_border(piece).mean()) * len(piece) if piece.ndim == 4 else 0.0
     count = len(chosen) * inputs[0, 0].size
     sample = inputs[chosen[:: max(1, len(chosen) // 1024)]]  # a thousand tell the share of ink as well as all
     mean = total / count
     std = np.sqrt(np.maximum(squares / count - mean**2, 1e-12))
-    return InputStatistics(mean.tolist(), std.tolist(), peak, border / len(chosen), _ink_share(sample))
+    ink = _ink_share(sample) if inputs.ndim == 4 else 1.0
+    return InputStatistics(mean.tolist(), std.tolist(), peak, border / len(chosen), ink)
 
 
 class Rows(Protocol):
@@ -92,13 +95,15 @@ class Batches:
     """One split on the device."""
 
     inputs: Rows
-    """(N, C, H, W) as stored."""
+    """(N, C, ...) as stored."""
     targets: torch.Tensor
-    """(N,) int64."""
+    """(N,) int64, (N, K) uint8 or (N,) float32; see `dlcat.tasks.Task.targets`."""
     device: Device
     statistics: InputStatistics
     held: str = "in memory"
     """Where the inputs are, for the report."""
+    read: Callable[[torch.Tensor], torch.Tensor] = torch.Tensor.float
+    """What makes numbers of stored inputs, before they are centred."""
 
     def __len__(self) -> int:
         return len(self.inputs)
@@ -106,11 +111,6 @@ class Batches:
     def on(self, device: Device) -> Batches:
         """The same examples, made into numbers as that device, in the same place, takes them."""
         return replace(self, device=device)
-
-    def class_counts(self, classes: int) -> list[int]:
-        """How many examples each class has."""
-        counts: list[int] = torch.bincount(self.targets.cpu(), minlength=classes).tolist()
-        return counts
 
     def shuffled(
         self,
@@ -120,6 +120,7 @@ class Batches:
         *,
         first: int = 0,
         world: World = ALONE,
+        finish: Callable[[torch.Tensor, torch.Tensor], torch.Tensor] | None = None,
     ) -> Iterator[Batch]:
         """One epoch in random order, augmented; a last batch that is not full is left to the next epoch's shuffle.
 
@@ -128,7 +129,7 @@ class Batches:
         """
         order = torch.randperm(len(self), generator=generator).to(self.inputs.device)
         for step in range(first, steps_per_epoch(len(self), batch_size)):
-            yield Batch(self, order[step * batch_size : (step + 1) * batch_size], augment, world)
+            yield Batch(self, order[step * batch_size : (step + 1) * batch_size], augment, world, finish=finish)
 
     def in_order(
         self, batch_size: int = LOOKED_AT, *, world: World = ALONE
@@ -142,7 +143,16 @@ class Batches:
         shape = (1, -1, *[1] * (inputs.dim() - 2))
         mean = torch.tensor(self.statistics.mean, device=inputs.device).view(shape)
         std = torch.tensor(self.statistics.std, device=inputs.device).view(shape)
-        return self.device.place((inputs.float() - mean) / std)
+        return self.device.place((self.read(inputs) - mean).div_(std))
+
+
+@dataclass(frozen=True, slots=True)
+class TokenBatches(Batches):
+    """One split of tokens, which stand for something and are no quantities."""
+
+    def numbers(self, inputs: torch.Tensor) -> torch.Tensor:
+        """(n, T) int64."""
+        return inputs.long()
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,6 +168,8 @@ class Batch:
     """Whose processes read a part each."""
     stored: torch.Tensor | None = None
     """Inputs of this process's part, where they were decoded for this step; None: as the split holds them."""
+    finish: Callable[[torch.Tensor, torch.Tensor], torch.Tensor] | None = None
+    """Of inputs as the network gets them, and their positions: what else is changed; None: nothing."""
 
     def __len__(self) -> int:
         return len(self.positions)
@@ -172,7 +184,8 @@ class Batch:
         stored = [None] * number if self.stored is None else self.stored.tensor_split(number)
         for positions, decoded in zip(own.tensor_split(number), stored, strict=True):
             inputs = self.augment(self.split.inputs[positions] if decoded is None else decoded, positions)
-            yield self.split.numbers(inputs), self.split.targets[positions]
+            numbers = self.split.numbers(inputs)
+            yield numbers if self.finish is None else self.finish(numbers, positions), self.split.targets[positions]
 
 
 def resident(

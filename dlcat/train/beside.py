@@ -10,12 +10,12 @@ import numpy as np
 
 from dlcat.baselines import baseline
 from dlcat.errors import InvalidError
-from dlcat.readers import EncodedExamples
-from dlcat.train.division import divide
+from dlcat.readers import Examples
+from dlcat.train.splits import divided
 
 if TYPE_CHECKING:
-    from dlcat.readers import Examples
     from dlcat.recipe import Recipe
+    from dlcat.train.material import Material, Ready
 
 NUMBERS = 8_000_000
 """A baseline learns from as many examples as make so many numbers, which keeps it within seconds."""
@@ -23,7 +23,7 @@ FEWEST = 5_000
 """But from no fewer examples than these, where there are as many."""
 
 
-def require_takes(recipe: Recipe, train: Examples | EncodedExamples) -> None:
+def require_takes(recipe: Recipe, train: Ready) -> None:
     """Stop, before hours of training, where the recipe's baseline is not for such examples.
 
     Raises:
@@ -31,20 +31,15 @@ def require_takes(recipe: Recipe, train: Examples | EncodedExamples) -> None:
     """
     name = recipe.baseline.name
     takes = baseline.traits(name).takes
-    if isinstance(train, EncodedExamples):
-        if takes is not None:
-            raise InvalidError(
-                f"{recipe.at(('baseline',))}: {name} is not for pictures that are decoded while training; expected auto"
-            )
+    if takes is None or (isinstance(train, Examples) and takes(train)):
         return
-    if takes is not None and not takes(train):
-        shape = " x ".join(map(str, train.inputs.shape[1:]))
-        raise InvalidError(f"{recipe.at(('baseline',))}: {name} is not for examples of shape {shape}; expected auto")
+    kind = "examples that are read while training"
+    if isinstance(train, Examples):
+        kind = f"examples of shape {' x '.join(map(str, train.inputs.shape[1:]))}"
+    raise InvalidError(f"{recipe.at(('baseline',))}: {name} is not for {kind}; expected auto")
 
 
-def beside(
-    recipe: Recipe, train: Examples | EncodedExamples, test: Examples | EncodedExamples
-) -> dict[str, Any] | None:
+def beside(recipe: Recipe, material: Material) -> dict[str, Any] | None:
     """The recipe's baseline: its name, its accuracy on the test split, how many examples it learned from, its seconds.
 
     It learns from what the network is trained on, without what is held out for validation: all of it, or of large splits
@@ -53,13 +48,13 @@ def beside(
 
     Args:
         recipe: names the baseline, and says what is held out.
-        train: the whole training split.
-        test: the test split.
+        material: its examples.
     """
-    if recipe.baseline.name == "none" or isinstance(train, EncodedExamples) or isinstance(test, EncodedExamples):
+    train, test = material.train, material.test
+    if recipe.baseline.name == "none" or not isinstance(train, Examples) or not isinstance(test, Examples):
         return None
     started = perf_counter()
-    kept, _ = divide(recipe.train, train.targets)
+    kept, _ = divided(recipe, material)
     chosen = _drawn(kept, train, recipe.train.seed)
     fitted = baseline.bind(recipe.baseline)(
         replace(train, inputs=np.asarray(train.inputs[chosen]), targets=np.asarray(train.targets[chosen]))

@@ -74,7 +74,9 @@ def calibrate(recipe: Recipe, train: Batches, build: Build) -> Device:
         build: makes the experiment on a device.
     """
     ruled = train.device
-    others = devices.alternatives(ruled, recipe.train.precision, recipe.train.layout, len(train.inputs.shape) - 1)
+    others = devices.alternatives(
+        ruled, recipe.train.precision, recipe.train.layout, train.numbers(train.inputs[:1]).dim() - 1
+    )
     if not others and recipe.train.compile != "auto":
         return ruled
     key = _key(recipe, train)
@@ -137,7 +139,8 @@ class _Timer:
         self.size = min(self.size, self.piece_size)
         order, noise = self.built.generators()
         augment = partial(self.built.augment, epoch=1, generator=noise)
-        batches = self.train.on(self.device).shuffled(self.size, order, augment)
+        finish = partial(self.built.finish, epoch=1, generator=noise)
+        batches = self.train.on(self.device).shuffled(self.size, order, augment, finish=finish)
         self.batch = next(batches)
         self.built.model.train()
 
@@ -166,6 +169,8 @@ def _compiler(recipe: Recipe, best: _Timer, run_seconds: float) -> tuple[bool, s
     """Whether the compiler makes the network clearly faster, and why or why not."""
     if recipe.train.compile != "auto":
         return recipe.train.compile, devices.SET
+    if not _is_plain(best.train):
+        return False, "it is tried on pictures and arrays only"
     if run_seconds < COMPILE_RUN_SECONDS:
         return False, f"the run takes less than {COMPILE_RUN_SECONDS:g} s, too little to earn compiling back"
     size = best.piece_size
@@ -177,6 +182,15 @@ def _compiler(recipe: Recipe, best: _Timer, run_seconds: float) -> tuple[bool, s
         return False, trial
     told = f"{1000 * trial.compiled_seconds:.3g} ms compiled, {1000 * trial.plain_seconds:.3g} without, measured"
     return trial.compiled_seconds < CLEARLY * trial.plain_seconds, told
+
+
+def _is_plain(train: Batches) -> bool:
+    """Whether what is stored and what the network gets have one shape, and are quantities.
+
+    The process that tries the compiler is told no more.
+    """
+    numbers = train.numbers(train.inputs[:1])
+    return numbers.is_floating_point() and numbers.shape[1:] == train.inputs.shape[1:]
 
 
 def _chosen(recipe: Recipe, ruled: Device, found: Found) -> Device:
@@ -212,7 +226,7 @@ def _key(recipe: Recipe, train: Batches) -> str:
     for draw in ("seed", "fold"):
         plain["train"].pop(draw)
     work = json.dumps([plain, list(train.inputs.shape[1:]), str(train.inputs.dtype)], sort_keys=True)
-    trained = f"{recipe.dataset} {recipe.model.name} {hashlib.sha256(work.encode()).hexdigest()[:32]}"
+    trained = f"{recipe.dataset.name} {recipe.model.name} {hashlib.sha256(work.encode()).hexdigest()[:32]}"
     return f"{circumstances(train.device.device)}; {trained}"
 
 

@@ -1,31 +1,45 @@
-"""Splits whose pictures are decoded while the network trains: which ones in which order, the same for any number of workers."""
+"""Splits whose inputs are read while the network trains, the next ones ahead: which in which order, the same for any number of workers."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 import torch
 
 from dlcat.locations import launched
-from dlcat.readers import EncodedExamples, Examples
 from dlcat.readers.decoders import decoded, default_count
-from dlcat.readers.pixels import Crops
-from dlcat.train.batches import LOOKED_AT, Batch, Batches, InputStatistics, resident, statistics, steps_per_epoch
+from dlcat.train.batches import LOOKED_AT, Batch, Batches, Rows, steps_per_epoch
 from dlcat.train.distributed import ALONE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from dlcat.recipe import Inputs
-    from dlcat.train.device import Device
+    from dlcat.inputs import Pictures
+    from dlcat.readers import EncodedExamples
+    from dlcat.readers.pixels import Crops
     from dlcat.train.distributed import World
 
-MEASURED = 1024
-"""Examples, evenly spread, that tell the mean and deviation of a split too large to be decoded for that."""
 MIXED = 16_384
 """Examples read from shards one after another within which their order is drawn."""
+
+
+class Read(Protocol):
+    """Inputs of a split that are read, and cut at random, when they are asked for."""
+
+    def read(self, plan: Sequence[np.ndarray[Any, Any]], seed: int | None) -> Iterator[torch.Tensor]:
+        """The inputs of every batch of a plan, on the device, the next ones made ready meanwhile.
+
+        Args:
+            plan: positions (n,) in the split, per batch.
+            seed: with an example's position, it decides what is cut out of it; None: the middle.
+        """
+        ...
+
+    def order(self, generator: torch.Generator) -> torch.Tensor:
+        """(N,) int64, the positions of an epoch."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,12 +77,7 @@ class Decoded:
         return next(self.read([index], None))
 
     def read(self, plan: Sequence[np.ndarray[Any, Any]], seed: int | None) -> Iterator[torch.Tensor]:
-        """The pictures of every batch of a plan, the next ones decoded meanwhile.
-
-        Args:
-            plan: positions (n,) in the split, per batch.
-            seed: with a picture's position, it decides its random crop; None: centre crops.
-        """
+        """The pictures of every batch; see `Read.read`."""
         chosen = [self.positions[batch] for batch in plan]
         if chosen:
             self.examples.storage.announce(np.concatenate(chosen))
@@ -82,12 +91,23 @@ class Decoded:
         for pixels in decoded(wanted(), self.crops, processes=self.workers):
             yield torch.from_numpy(pixels).to(self.home)
 
+    def order(self, generator: torch.Generator) -> torch.Tensor:
+        """At random; of pictures in shards, near ones after each other."""
+        shards = self.examples.shards
+        if shards is None:
+            return torch.randperm(len(self), generator=generator)
+        return shard_order(torch.from_numpy(shards[self.positions].astype(np.int64)), generator)
+
+
+class ReadRows(Rows, Read, Protocol):
+    """Both."""
+
 
 @dataclass(frozen=True, slots=True)
-class DecodedBatches(Batches):
-    """One split whose inputs are decoded on the way."""
+class ReadBatches(Batches):
+    """One split whose inputs are read on the way."""
 
-    inputs: Decoded
+    inputs: ReadRows
 
     def shuffled(
         self,
@@ -97,30 +117,25 @@ class DecodedBatches(Batches):
         *,
         first: int = 0,
         world: World = ALONE,
+        finish: Callable[[torch.Tensor, torch.Tensor], torch.Tensor] | None = None,
     ) -> Iterator[Batch]:
-        """One epoch in random order, cropped at random and augmented; see `Batches.shuffled`."""
-        order = self._order(generator)
+        """One epoch in random order, cut at random and augmented; see `Batches.shuffled`."""
+        order = self.inputs.order(generator)
         seed = int(torch.randint(2**62, (), generator=generator))
         steps = range(first, steps_per_epoch(len(self), batch_size))
         plan = [order[step * batch_size : (step + 1) * batch_size] for step in steps]
         pictures = self.inputs.read([world.share(positions).numpy() for positions in plan], seed)
         for positions, stored in zip(plan, pictures, strict=True):
-            yield Batch(self, positions, augment, world, stored)
+            yield Batch(self, positions, augment, world, stored, finish)
 
     def in_order(
         self, batch_size: int = LOOKED_AT, *, world: World = ALONE
     ) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
-        """Every example once, by its centre crop; see `Batches.in_order`."""
+        """Every example once, by its middle; see `Batches.in_order`."""
         starts = world.share(range(0, len(self), batch_size))
         plan = [np.arange(start, min(start + batch_size, len(self))) for start in starts]
         for positions, stored in zip(plan, self.inputs.read(plan, None), strict=True):
             yield self.numbers(stored), self.targets[torch.from_numpy(positions)]
-
-    def _order(self, generator: torch.Generator) -> torch.Tensor:
-        shards = self.inputs.examples.shards
-        if shards is None:
-            return torch.randperm(len(self), generator=generator)
-        return shard_order(torch.from_numpy(shards[self.inputs.positions].astype(np.int64)), generator)
 
 
 def shard_order(shards: torch.Tensor, generator: torch.Generator, window: int = MIXED) -> torch.Tensor:
@@ -140,53 +155,10 @@ def shard_order(shards: torch.Tensor, generator: torch.Generator, window: int = 
     return met[(torch.arange(len(met)) + late).argsort(stable=True)]
 
 
-def crops_of(examples: EncodedExamples, inputs: Inputs) -> Crops:
-    """The part of every picture that a recipe lets the network see."""
-    return Crops(inputs.size, examples.channels, inputs.least_area, inputs.center)
-
-
-def input_shape(examples: Examples | EncodedExamples, inputs: Inputs | None) -> tuple[int, ...]:
-    """(C, H, W) of one input."""
-    if isinstance(examples, Examples):
-        return tuple(examples.inputs.shape[1:])
-    return crops_of(examples, _required(inputs)).shape
-
-
-def measure(
-    examples: Examples | EncodedExamples, positions: np.ndarray[Any, Any], inputs: Inputs | None
-) -> InputStatistics:
-    """The statistics of a training split; of pictures that are decoded on the way, those of some centre crops."""
-    if isinstance(examples, Examples):
-        return statistics(examples.inputs, positions)
-    some = positions[:: max(1, len(positions) // MEASURED)]
-    return statistics(_decoded(examples, some, _required(inputs), torch.device("cpu"))[:].numpy())
-
-
-def batches_of(
-    examples: Examples | EncodedExamples,
-    positions: np.ndarray[Any, Any] | None,
-    device: Device,
-    measured: InputStatistics,
-    inputs: Inputs | None,
-) -> Batches:
-    """The examples (at `positions` only) as batches for the device: resident, mapped, or decoded on the way."""
-    if isinstance(examples, Examples):
-        return resident(examples, positions, device, measured)
-    chosen = np.arange(len(examples)) if positions is None else positions
-    found = _decoded(examples, chosen, _required(inputs), device.device)
-    targets = torch.from_numpy(np.array(examples.targets[chosen])).to(device.device)
-    held = f"decoded while training, from {'files' if examples.shards is None else 'shards'}"
-    return DecodedBatches(found, targets, device, measured, held)
-
-
-def _decoded(
-    examples: EncodedExamples, positions: np.ndarray[Any, Any], inputs: Inputs, device: torch.device
+def decoding(
+    examples: EncodedExamples, positions: np.ndarray[Any, Any], form: Pictures, device: torch.device
 ) -> Decoded:
+    """Those pictures, decoded by as many processes as the form says, or as this machine has room for."""
     ranks = launched().get("LOCAL_WORLD_SIZE", 1)
-    workers = default_count(ranks) if inputs.workers == "auto" else inputs.workers
-    return Decoded(examples, positions, crops_of(examples, inputs), workers, device)
-
-
-def _required(inputs: Inputs | None) -> Inputs:
-    assert inputs is not None, "the workspace asks for them before anything is read"
-    return inputs
+    workers = default_count(ranks) if form.workers == "auto" else form.workers
+    return Decoded(examples, positions, form.crops, workers, device)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -29,16 +29,17 @@ from dlcat.train.batches import pieces_of
 from dlcat.train.contradictions import require_consistent
 from dlcat.train.device import choose as choose_device
 from dlcat.train.distributed import ALONE
-from dlcat.train.fitting import augmenting, fitting, require_changeable, require_resizable
+from dlcat.train.fitting import augmenting, finishes, fitting, require_changeable, require_resizable, require_takes
 from dlcat.train.mix import mix as mixes
 from dlcat.train.mix import mixing
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from torch import Tensor
     from torch.optim import Optimizer
 
+    from dlcat.inputs import Form
     from dlcat.recipe import Recipe
     from dlcat.tasks import Task
     from dlcat.train.batches import Batches
@@ -72,6 +73,8 @@ class Experiment:
     """What looks at the validation split showed so far; a schedule may go by them."""
     world: World = ALONE
     """The processes that train it together."""
+    finishing: tuple[Callable[[Tensor, torch.Generator, Shown], Tensor], ...] = ()
+    """Augmentations of what the network gets."""
 
     @property
     def base_rate(self) -> float:
@@ -98,12 +101,19 @@ class Experiment:
         most = FULL_PIECE if chosen.batch_size == "full" else batch_size
         return min(chosen.micro_batch_size or most, batch_size)
 
-    def augment(self, images: Tensor, positions: Tensor, *, epoch: int, generator: torch.Generator) -> Tensor:
-        """The recipe's augmentations of one batch, in order; positions (N,) are those in the training split."""
+    def augment(self, inputs: Tensor, positions: Tensor, *, epoch: int, generator: torch.Generator) -> Tensor:
+        """The recipe's augmentations of one batch as it is stored, in order; positions (N,) are those in the training split."""
         shown = Shown(positions, epoch)
         for augmentation in self.augmentations:
-            images = augmentation(images, generator, shown)
-        return images
+            inputs = augmentation(inputs, generator, shown)
+        return inputs
+
+    def finish(self, inputs: Tensor, positions: Tensor, *, epoch: int, generator: torch.Generator) -> Tensor:
+        """Those that change what the network gets, such as spectrograms."""
+        shown = Shown(positions, epoch)
+        for augmentation in self.finishing:
+            inputs = augmentation(inputs, generator, shown)
+        return inputs
 
     def mixing(self) -> Callable[[Tensor], Mixed]:
         """How the examples of one batch are mixed, drawn anew with each call."""
@@ -161,8 +171,9 @@ def build(
     input_shape: tuple[int, ...],
     classes: Sequence[str],
     device: Device,
-    class_counts: Sequence[int] | None = None,
+    told: Mapping[str, Any] | None = None,
     world: World = ALONE,
+    form: Form | None = None,
 ) -> Experiment:
     """The experiment that a checked recipe describes.
 
@@ -171,14 +182,15 @@ def build(
         input_shape: (C, H, W) of one example.
         classes: class names in label order.
         device: where it runs.
-        class_counts: training examples of each class; None where it is not going to be trained.
+        told: what a task may ask for of the training targets (see `dlcat.tasks.counting`); None where it is not trained.
         world: the processes that train it together.
+        form: how inputs become numbers; None: as they are.
 
     Raises:
         InvalidError: the parts do not fit each other, such as groups that do not divide the channels.
     """
-    task = build_task(recipe, classes, class_counts)
-    model = device.place_model(build_model(recipe, input_shape, task.outputs))
+    task = build_task(recipe, classes, told)
+    model = device.place_model(build_model(recipe, input_shape, task.outputs, form))
     if world.shards:
         from dlcat.train import sharding  # half a second that only those pay who divide
 
@@ -210,11 +222,12 @@ def build(
         built,
         torch.amp.GradScaler(device.device.type, enabled=device.precision == "fp16"),
         following(schedules.bind(recipe.schedule), looks),
-        tuple(augmenting(choice) for choice in recipe.augment),
+        tuple(augmenting(choice) for choice in recipe.augment if not finishes(choice)),
         tuple(mixes.bind(choice) for choice in recipe.mix),
         tuple(group["lr"] for group in built.param_groups),
         looks,
         world,
+        tuple(augmenting(choice) for choice in recipe.augment if finishes(choice)),
     )
 
 
@@ -236,13 +249,13 @@ def _require_divisible(recipe: Recipe, optimizer: Optimizer, device: Device) -> 
         )
 
 
-def build_task(recipe: Recipe, classes: Sequence[str], class_counts: Sequence[int] | None = None) -> Task:
-    """The recipe's task for classes of which so many examples are trained on.
+def build_task(recipe: Recipe, classes: Sequence[str], told: Mapping[str, Any] | None = None) -> Task:
+    """The recipe's task for these classes, told what it asks for of the training targets.
 
     Raises:
         InvalidError: its options do not fit the classes.
     """
-    built: Task = fitting(recipe, ("task",), partial(counting(tasks.bind(recipe.task), class_counts), classes))
+    built: Task = fitting(recipe, ("task",), partial(counting(tasks.bind(recipe.task), **(told or {})), classes))
     return built
 
 
@@ -295,14 +308,15 @@ def searches(recipe: Recipe) -> bool:
     return needs_closure(tried)
 
 
-def build_model(recipe: Recipe, input_shape: tuple[int, ...], outputs: int) -> nn.Module:
+def build_model(recipe: Recipe, input_shape: tuple[int, ...], outputs: int, form: Form | None = None) -> nn.Module:
     """The recipe's network with the first weights that its seed gives, on the CPU (or inside `torch.device("meta")`).
 
     Raises:
         InvalidError: the parts do not fit each other.
     """
     require_consistent(recipe)
-    require_changeable(recipe, input_shape)
+    require_takes(recipe, form)
+    require_changeable(recipe, input_shape, form)
     chosen = recipe.model
     torch.manual_seed(recipe.train.seed)
     parts = choose_parts(

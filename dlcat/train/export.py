@@ -19,22 +19,23 @@ from torch import Tensor, nn
 from dlcat import __version__
 from dlcat import recipe as recipes
 from dlcat.errors import InvalidError, UsageError, VerificationError
+from dlcat.inputs import Sounds, Tokens
 from dlcat.registry import Choice
 from dlcat.run import writing
-from dlcat.tasks import task as tasks
 from dlcat.train.batches import InputStatistics
-from dlcat.train.decoded import batches_of
 from dlcat.train.device import Device
-from dlcat.train.experiment import build_model, views
+from dlcat.train.experiment import build_model, build_task, views
+from dlcat.train.placing import batches_of
 from dlcat.train.trained import restore
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
 
-    from dlcat.readers import EncodedExamples, Examples
+    from dlcat.inputs import Form
     from dlcat.recipe import Recipe
     from dlcat.run import Run
+    from dlcat.train.material import Ready
 
     Network = Callable[[Tensor], Tensor]
 
@@ -121,7 +122,8 @@ def export(
     *,
     best: bool = False,
     license: str | None = None,  # noqa: A002
-    test: Examples | EncodedExamples | None = None,
+    test: Ready | None = None,
+    form: Form | None = None,
 ) -> Exported:
     """Write a run's network in one of `FORMATS`, read it back and hold it against the run's; it is kept if they agree.
 
@@ -136,6 +138,7 @@ def export(
         best: the weights of the epoch that did best on the validation split, not of the last.
         license: of the data, which the file names.
         test: examples for the comparison; where None, some are drawn that look like the training split's statistics.
+        form: how the run's inputs become numbers; None: as they are.
 
     Raises:
         InvalidError: the run has no weights, or the network cannot be written in this format.
@@ -144,9 +147,10 @@ def export(
         DiskError: it cannot be written.
     """
     chosen = FORMATS[format]
+    _require_plain(recipe, form)
     own, classes = _restored(recipe, run, best=best)
     plain, _ = _restored(_natively(recipe), run, best=best)
-    examples, examples_of = _examples(own, test)
+    examples, examples_of = _examples(own, test, form)
     known = _known(plain, classes, "best" if best else "last", license)
     with writing(path) as file:
         chosen.write(plain, known, file)
@@ -179,7 +183,7 @@ def load(path: Path | str) -> Classifier:
             weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118, it is no mapping
         recipe = _natively(recipes.read(known["recipe"], str(path)))
         shape, classes = tuple(json.loads(known["shape"])), json.loads(known["classes"])
-        network = build_model(recipe, shape, tasks.bind(recipe.task)(classes).outputs)
+        network = build_model(recipe, shape, build_task(recipe, classes).outputs)
         network.load_state_dict(weights)
         return Classifier(network, InputStatistics(**json.loads(known["statistics"])), recipe, shape).eval()
     except (OSError, SafetensorError, KeyError, TypeError, ValueError, RuntimeError) as error:
@@ -192,19 +196,32 @@ def _restored(recipe: Recipe, run: Run, *, best: bool) -> tuple[Classifier, list
     """The run's network on the CPU in fp32, and its classes."""
     # On whatever it was trained, what is compared here are the digits of fp32.
     exact = replace(recipe, train=replace(recipe.train, precision="fp32", layout="contiguous"))
-    built, statistics, about = restore(exact, run, "cpu", best=best)
-    return Classifier(built.model, statistics, recipe, tuple(about["shape"])).eval(), about["classes"]
+    built, known = restore(exact, run, "cpu", best=best)
+    return Classifier(built.model, known.statistics, recipe, known.shape).eval(), list(known.classes)
+
+
+def _require_plain(recipe: Recipe, form: Form | None) -> None:
+    """Stop where a network is shown something else than what is stored.
+
+    Raises:
+        InvalidError: it is shown what was computed of sounds or looked up for texts.
+    """
+    if isinstance(form, Sounds | Tokens):
+        raise InvalidError(
+            f"{recipe.at(('inputs',))}: networks of sounds and texts are not exported yet",
+            hint="the run's model.safetensors has the weights",
+        )
 
 
 def _natively(recipe: Recipe) -> Recipe:
     return replace(recipe, model=replace(recipe.model, algorithm=Choice(name="native")))
 
 
-def _examples(network: Classifier, test: Examples | EncodedExamples | None) -> tuple[Tensor, str]:
+def _examples(network: Classifier, test: Ready | None, form: Form | None) -> tuple[Tensor, str]:
     """(N, C, ...) float32 to compare on, from all over the test split, and where they are from."""
     if test is not None:
         positions = torch.linspace(0, len(test) - 1, min(CHECKED, len(test))).long().numpy()
-        chosen = batches_of(test, positions, CPU, network.statistics, network.recipe.inputs)
+        chosen = batches_of(test, positions, CPU, network.statistics, form)
         return chosen.inputs[:].float(), "the test split"
     generator = torch.Generator().manual_seed(0)
     noise = torch.randn(CHECKED, *network.shape, generator=generator)
@@ -220,10 +237,10 @@ def _known(network: Classifier, classes: list[str], weights: str, license: str |
     return {
         "dlcat": __version__,
         "recipe": recipe.to_yaml(),
-        "dataset": recipe.dataset,
+        "dataset": recipe.dataset.name,
         "dataset_license": license or "none stated",
         "weights": weights,
-        "inputs": f"float32 ({shape}) from 0 to {statistics.peak:g}, as {recipe.dataset} {how}",
+        "inputs": f"float32 ({shape}) from 0 to {statistics.peak:g}, as {recipe.dataset.name} {how}",
         "outputs": f"float32 (N, {len(classes)}), of which softmax makes probabilities, in the order of classes",
         "shape": json.dumps(network.shape),
         "classes": json.dumps(classes, ensure_ascii=False),

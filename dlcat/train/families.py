@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from dlcat.baselines import baseline as baselines
 from dlcat.errors import nearest
+from dlcat.inputs import inputs
 from dlcat.layers.activations import activation
 from dlcat.layers.algorithms import algorithm
 from dlcat.layers.convs import conv
@@ -14,6 +15,7 @@ from dlcat.layers.norms import norm
 from dlcat.models import model as models
 from dlcat.optim.optimizers import optimizer as optimizers
 from dlcat.optim.schedules import schedule as schedules
+from dlcat.readers import reader
 from dlcat.recipe import PARTS
 from dlcat.registry import Choice, Family
 from dlcat.tasks import task as tasks
@@ -29,6 +31,7 @@ if TYPE_CHECKING:
     from dlcat.schema import Fault
 
 FAMILIES: dict[str, Family] = {
+    "input": inputs,
     "task": tasks,
     "model": models,
     "conv": conv,
@@ -47,12 +50,26 @@ FAMILIES: dict[str, Family] = {
 def check(catalog: Catalog, raw: dict[str, Any]) -> list[Fault]:
     """What is wrong with the names and options of a recipe's plain data (see `recipe.load`)."""
     faults: list[Fault] = []
-    name = raw.get("dataset")
-    if isinstance(name, str) and name not in catalog:
-        faults.append((("dataset",), f"no dataset named {name!r} in the catalog; {nearest(name, catalog.names)}"))
+    faults += _dataset_faults(catalog, raw.get("dataset"))
     for where, family, choice in _choices(raw):
         faults += [((*where, key), text) for key, text in family.check(choice)[1]]
     return faults
+
+
+def _dataset_faults(catalog: Catalog, chosen: Any) -> Iterator[Fault]:
+    """What is wrong with the dataset's name and with the options of its reader."""
+    name = chosen.get("name") if isinstance(chosen, dict) else None
+    if not isinstance(name, str):
+        return
+    if name not in catalog:
+        yield ("dataset",), f"no dataset named {name!r} in the catalog; {nearest(name, catalog.names)}"
+    elif chosen.get("options"):
+        known = catalog[name].reader
+        if known is None or known.name not in reader:
+            yield ("dataset",), f"{name} has no reader yet, and so no options"
+            return
+        for key, text in reader.check(Choice(name=known.name, options=chosen["options"]))[1]:
+            yield ("dataset", key), text
 
 
 def resolve(recipe: Recipe) -> Recipe:
@@ -61,6 +78,7 @@ def resolve(recipe: Recipe) -> Recipe:
     own = _full(models, Choice(name=recipe.model.name, options=recipe.model.options))
     return replace(
         recipe,
+        inputs=recipe.inputs and _full(inputs, recipe.inputs),
         task=_full(tasks, recipe.task),
         model=replace(
             chosen,
@@ -83,6 +101,7 @@ def _choices(raw: dict[str, Any]) -> Iterator[tuple[Where, Family, Choice]]:
     """Every choice of the plain data that is well formed, with its place and its family."""
     model = raw.get("model")
     places: list[tuple[Where, Family, Any]] = [
+        (("inputs",), inputs, raw.get("inputs")),
         (("task",), tasks, raw.get("task")),
         (("model",), models, model),
         (("optimizer",), optimizers, raw.get("optimizer")),

@@ -9,6 +9,8 @@ import numpy as np
 import torch
 
 from dlcat.errors import InvalidError
+from dlcat.inputs import Sounds, Tokens
+from dlcat.models import model as models
 from dlcat.train.augment import Shown, shrink, telling
 from dlcat.train.augment import augmentation as augmentations
 from dlcat.train.mix import mix as mixes
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from dlcat.document import Where
+    from dlcat.inputs import Form
     from dlcat.recipe import Recipe
     from dlcat.registry import Choice
     from dlcat.train.mix import Mixed
@@ -29,23 +32,55 @@ def augmenting(choice: Choice) -> Callable[[Tensor, torch.Generator, Shown], Ten
     return telling(augmentations.bind(choice))
 
 
-def require_changeable(recipe: Recipe, input_shape: tuple[int, ...]) -> None:
+def finishes(choice: Choice) -> bool:
+    """Whether an augmentation changes what the network gets, not what is stored."""
+    return bool(augmentations.traits(choice.name).changes == "spectrograms")
+
+
+def require_takes(recipe: Recipe, form: Form | None) -> None:
+    """Stop where the network takes something else than the recipe's inputs become.
+
+    Raises:
+        InvalidError: it takes tokens and there are none, or there are and it takes none.
+    """
+    takes = models.traits(recipe.model.name).takes
+    found = "tokens" if isinstance(form, Tokens) else "signals"
+    if takes != found:
+        fitting_ones = [name for name in models if models.traits(name).takes == found]
+        raise InvalidError(
+            f"{recipe.at(('model', 'name'))}: {recipe.model.name} takes {takes}, found inputs that are {found}",
+            hint=f"{found} are for {', '.join(sorted(fitting_ones))}",
+        )
+
+
+def require_changeable(recipe: Recipe, input_shape: tuple[int, ...], form: Form | None = None) -> None:
     """Stop where an augmentation or a mix cannot be applied to such inputs.
 
     Raises:
-        InvalidError: they are too small for it, or no images.
+        InvalidError: they are too small for it, or of another kind.
     """
     with torch.device("cpu"):
-        stored = torch.zeros(2, *input_shape, dtype=torch.uint8)
+        gets = torch.zeros(2, *input_shape)
+        stored = _stored(gets, form)
         for number, choice in enumerate(recipe.augment):
-            change = partial(augmenting(choice), stored, torch.Generator(), Shown(torch.arange(2), 1))
-            fitting(recipe, ("augment", number), partial(_require_same_shape, choice.name, stored, change))
+            tried = gets if finishes(choice) else stored
+            change = partial(augmenting(choice), tried, torch.Generator(), Shown(torch.arange(2), 1))
+            fitting(recipe, ("augment", number), partial(_require_same_shape, choice.name, tried, change))
         for number, choice in enumerate(recipe.mix):
             fitting(
                 recipe,
                 ("mix", number),
-                partial(_require_same_shape, choice.name, stored, partial(_tried, choice, stored)),
+                partial(_require_same_shape, choice.name, gets, partial(_tried, choice, gets)),
             )
+
+
+def _stored(gets: Tensor, form: Form | None) -> Tensor:
+    """Inputs as they are stored that become what the network gets."""
+    if isinstance(form, Sounds):
+        return torch.zeros(2, 1, form.samples, dtype=torch.int16)
+    if isinstance(form, Tokens):
+        return torch.zeros(2, form.length, dtype=torch.int64)
+    return gets.to(torch.uint8)
 
 
 def _tried(choice: Choice, stored: Tensor) -> Tensor:
@@ -66,7 +101,9 @@ def _require_same_shape(name: str, stored: Tensor, change: Callable[[], Tensor])
     except (RuntimeError, IndexError, ValueError):
         if stored.dim() == 4:
             raise
-    raise ValueError(f"{name} takes images, C x H x W, found {' x '.join(map(str, stored.shape[1:]))}")
+    wanted = augmentations.traits(name).changes if name in augmentations else "images"
+    shape = "C x H x W" if wanted == "images" else "C x T" if wanted == "waveforms" else "C x bands x frames"
+    raise ValueError(f"{name} takes {wanted}, {shape}, found {' x '.join(map(str, stored.shape[1:]))}")
 
 
 def require_resizable(recipe: Recipe, model: nn.Module, input_shape: tuple[int, ...]) -> None:

@@ -18,6 +18,7 @@ from dlcat.train.steps import stepper
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from dlcat.tasks import Task
     from dlcat.train.checkpoint import Checkpoints
     from dlcat.train.course import Course
     from dlcat.train.experiment import Experiment
@@ -25,10 +26,30 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Score:
-    """Mean loss and share of right answers over a split."""
+    """How good the answers over a split are."""
 
     loss: float
-    accuracy: float
+    """The mean."""
+    measure: str
+    """What ranks runs of the task: accuracy, ..."""
+    value: float | None
+    """Of it; None where it was not found out."""
+    higher_is_better: bool = True
+
+    @property
+    def rank(self) -> float:
+        """Higher for the better one, whatever the measure is."""
+        value = float("nan") if self.value is None else self.value
+        return value if self.higher_is_better else -value
+
+    def plain(self) -> dict[str, float]:
+        """The loss and the measure by its name."""
+        return {"loss": self.loss} | ({} if self.value is None else {self.measure: self.value})
+
+    @classmethod
+    def read(cls, line: dict[str, Any], task: Task) -> Score:
+        """The score that `plain` wrote."""
+        return cls(line["loss"], task.rank, line.get(task.rank), task.higher_is_better)
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,13 +70,14 @@ class Epoch:
     validation: Score | None
 
     def plain(self) -> dict[str, Any]:
-        return asdict(self)
+        looked = self.validation and self.validation.plain()
+        return asdict(self) | {"train": self.train.plain(), "validation": looked}
 
     @classmethod
-    def read(cls, line: dict[str, Any]) -> Epoch:
+    def read(cls, line: dict[str, Any], task: Task) -> Epoch:
         """The epoch that `plain` wrote."""
         looked = line["validation"]
-        scores = {"train": Score(**line["train"]), "validation": Score(**looked) if looked else None}
+        scores = {"train": Score.read(line["train"], task), "validation": looked and Score.read(looked, task)}
         return cls(**line | scores)
 
 
@@ -90,7 +112,10 @@ def fit(
         course.begin_epoch()
         rate = experiment.set_rate(progress())
         augment = partial(experiment.augment, epoch=course.epoch, generator=course.noise)
-        for batch in train.shuffled(batch_size, course.order, augment, first=course.steps, world=experiment.world):
+        finish = partial(experiment.finish, epoch=course.epoch, generator=course.noise)
+        for batch in train.shuffled(
+            batch_size, course.order, augment, first=course.steps, world=experiment.world, finish=finish
+        ):
             share = progress()
             rate = experiment.set_rate(share)
             taken = step(batch, share)
@@ -114,10 +139,17 @@ def fit(
             course.seen / seconds,
             rate,
             course.gradients * batch_size / len(train),
-            Score(float(course.loss_sum) / course.seen, float(course.hits) / course.seen),
+            _trained(course),
             looked,
         )
         course.end_epoch()
+
+
+def _trained(course: Course) -> Score:
+    """Over the epoch's examples as they were trained; only a share of right answers adds up on the way."""
+    task = course.experiment.task
+    share = None if task.hits is None or task.rank != "accuracy" else float(course.hits) / course.seen
+    return Score(float(course.loss_sum) / course.seen, task.rank, share, task.higher_is_better)
 
 
 @torch.inference_mode()
@@ -138,6 +170,6 @@ def outputs_of(experiment: Experiment, batches: Batches) -> torch.Tensor:
 
 
 def score(experiment: Experiment, batches: Batches) -> Score:
-    """Loss and accuracy over a split."""
-    measured = experiment.task.measure(outputs_of(experiment, batches), batches.targets.cpu())
-    return Score(measured["loss"], measured["accuracy"])
+    """Loss and the measure that ranks runs, over a split."""
+    task = experiment.task
+    return Score.read(task.measure(outputs_of(experiment, batches), batches.targets.cpu()), task)

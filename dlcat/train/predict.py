@@ -1,4 +1,4 @@
-"""What a trained network says of a person's own picture."""
+"""What a trained network says of a person's own picture, sound or text."""
 
 from __future__ import annotations
 
@@ -9,16 +9,21 @@ import numpy as np
 import torch
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from dlcat.errors import InvalidError
-from dlcat.readers.pixels import Crops, decode
+from dlcat.errors import InvalidError, VerificationError
+from dlcat.inputs import Pictures, Sounds, Tokens
+from dlcat.readers.pixels import decode
+from dlcat.readers.ragged import Ragged
+from dlcat.readers.waveforms import waveform
 from dlcat.train.batches import INK_CONTRAST
+from dlcat.train.heard import cut, listening
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from dlcat.recipe import Inputs
+    from dlcat.readers.pixels import Crops
     from dlcat.train.batches import InputStatistics
     from dlcat.train.experiment import Experiment
+    from dlcat.train.trained import Known
 
 LIMIT_PIXELS = 200_000_000
 
@@ -29,41 +34,81 @@ class Prediction:
 
     file: str
     classes: list[tuple[str, float]]
-    """(class name, probability)."""
+    """(class name, probability); where a number is predicted, one without a name."""
     note: str
-    """What was done to the picture so that it looks like the training data."""
+    """What was done to the file so that it is like the training data."""
 
     def plain(self) -> dict[str, Any]:
+        if self.classes and not self.classes[0][0]:
+            return {"file": self.file, "value": self.classes[0][1], "note": self.note}
         ranked = [{"class": name, "probability": probability} for name, probability in self.classes]
         return {"file": self.file, "predictions": ranked, "note": self.note}
 
 
 @torch.inference_mode()
-def predict(
-    path: Path,
-    experiment: Experiment,
-    statistics: InputStatistics,
-    shape: tuple[int, ...],
-    classes: list[str],
-    top: int = 3,
-) -> Prediction:
-    """Classify one image file.
+def predict(path: Path, experiment: Experiment, known: Known, top: int = 3) -> Prediction:
+    """Say what the network sees in an image, hears in a sound, or reads in a text file.
 
     Raises:
-        InvalidError: the file is missing, or no picture that Pillow can read.
+        InvalidError: the file is missing, or nothing that the network takes.
     """
-    read = experiment.recipe.inputs
-    values, note = as_input(path, statistics, shape) if read is None else centre(path, statistics, read, shape)
-    channels = (1, -1, 1, 1)
-    mean, std = torch.tensor(statistics.mean).view(channels), torch.tensor(statistics.std).view(channels)
-    inputs = experiment.device.place((torch.from_numpy(values)[None] - mean) / std)  # (1, C, H, W)
+    inputs, note = _inputs(path, known)
     experiment.model.eval()
-    outputs = experiment.outputs(inputs)
-    probabilities, positions = outputs.softmax(1)[0].topk(min(top, outputs.shape[1]))
+    outputs = experiment.outputs(experiment.device.place(inputs.to(experiment.device.device)))
+    said = experiment.task.decode(outputs)[0]
+    if experiment.task.targets == "numbers":
+        return Prediction(str(path), [("", float(said))], note)
+    probabilities, positions = said.topk(min(top, len(said)))
     ranked = [
-        (classes[position], float(probability)) for probability, position in zip(probabilities, positions, strict=True)
+        (known.classes[position], float(probability))
+        for probability, position in zip(probabilities, positions, strict=True)
     ]
     return Prediction(str(path), ranked, note)
+
+
+def _inputs(path: Path, known: Known) -> tuple[torch.Tensor, str]:
+    """What the network gets of a file, (1, ...), and what was done to the file."""
+    match known.form:
+        case Sounds() as form:
+            stretch, note = _heard(path, form)
+            heard = listening(form, torch.device("cpu"))(torch.from_numpy(stretch))
+            return _centred(heard, known.statistics), note
+        case Tokens() as form:
+            assert known.encoder is not None
+            text = np.frombuffer(_read(path), np.uint8)
+            tokens = form.restore(known.encoder).encode(Ragged.of(text, np.array([len(text)])))
+            return torch.from_numpy(tokens).long(), ""
+        case Pictures() as form:
+            values, note = centre(path, known.statistics, form.crops)
+        case _:
+            values, note = as_input(path, known.statistics, known.shape)
+    return _centred(torch.from_numpy(values)[None], known.statistics), note
+
+
+def _centred(values: torch.Tensor, statistics: InputStatistics) -> torch.Tensor:
+    channels = (1, -1, *[1] * (values.dim() - 2))
+    return (values - torch.tensor(statistics.mean).view(channels)) / torch.tensor(statistics.std).view(channels)
+
+
+def _heard(path: Path, form: Sounds) -> tuple[np.ndarray[Any, Any], str]:
+    """The middle stretch of a sound (1, 1, samples), and what there was of it."""
+    if not path.is_file():
+        raise InvalidError(f"{path}: no such file")
+    try:
+        sound = waveform(path, form.rate_hertz)
+    except VerificationError as error:
+        raise InvalidError(error.message, hint="WAV, FLAC, Ogg and MP3 files work") from error
+    stretch = np.zeros((1, 1, form.samples), np.int16)
+    cut(sound, stretch[0, 0], 0.5)
+    seconds = len(sound) / form.rate_hertz
+    return stretch, f"the middle {form.samples / form.rate_hertz:g} s of {seconds:.2f}" if seconds else "silence"
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise InvalidError(f"{path}: cannot be read: {error.strerror}") from error
 
 
 def as_input(path: Path, statistics: InputStatistics, shape: tuple[int, ...]) -> tuple[np.ndarray[Any, Any], str]:
@@ -83,17 +128,15 @@ def as_input(path: Path, statistics: InputStatistics, shape: tuple[int, ...]) ->
     return values * np.float32(statistics.peak / 255), "; ".join(notes)
 
 
-def centre(
-    path: Path, statistics: InputStatistics, read: Inputs, shape: tuple[int, ...]
-) -> tuple[np.ndarray[Any, Any], str]:
+def centre(path: Path, statistics: InputStatistics, crops: Crops) -> tuple[np.ndarray[Any, Any], str]:
     """A picture as a network is evaluated that was trained on pictures decoded on the way: see `as_input`."""
     try:
-        values = decode(path.read_bytes(), Crops(read.size, shape[0], read.least_area, read.center), None)
+        values = decode(path.read_bytes(), crops, None)
     except FileNotFoundError:
         raise InvalidError(f"{path}: no such file") from None
     except (OSError, ValueError) as error:
         raise InvalidError(f"{path}: {error}", hint="PNG and JPEG files work") from error
-    note = f"the middle {read.center:.0%} of its shorter side, as {read.size}×{read.size}"
+    note = f"the middle {crops.center:.0%} of its shorter side, as {crops.size}×{crops.size}"
     return values * np.float32(statistics.peak / 255), note
 
 

@@ -10,20 +10,19 @@ from typing import TYPE_CHECKING
 
 from dlcat.errors import InvalidError
 from dlcat.optim.closure import needs_closure, set_training
-from dlcat.readers import EncodedExamples
 from dlcat.train.course import Course
-from dlcat.train.decoded import input_shape
 from dlcat.train.experiment import build, device_for, make_from_inputs
 from dlcat.train.splits import splits_of
 from dlcat.train.steps import stepper
+from dlcat.train.trained import Known
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from dlcat.readers import Examples
     from dlcat.recipe import Recipe
     from dlcat.train.batches import Batch, Batches
     from dlcat.train.experiment import Experiment
+    from dlcat.train.material import Material
 
 DIVERGED = 4.0
 """Where the loss is so many times the lowest before it, larger rates tell nothing more."""
@@ -60,28 +59,23 @@ class Found:
     """A tenth of `lowest`: below where the loss turns by the margin that is usual; None where they hardly fall."""
 
 
-def ready(recipe: Recipe, examples: Examples | EncodedExamples, device: str = "auto") -> tuple[Experiment, Batches]:
+def ready(recipe: Recipe, material: Material, device: str = "auto") -> tuple[Experiment, Batches]:
     """The recipe's experiment as it is before its first step, and what it is trained on.
 
     Args:
         recipe: as loaded with `families.check`.
-        examples: the training split; what is held out for validation is left out here, too.
+        material: its examples; what is held out for validation is left out here, too.
         device: auto, cpu, cuda, ...
 
     Raises:
         InvalidError: the recipe's parts do not fit each other or the examples, or there is no rate to look for.
     """
     chosen = device_for(recipe, device)
-    untested = examples
-    if not isinstance(examples, EncodedExamples):  # which are read when they are asked for
-        untested = replace(examples, inputs=examples.inputs[:1], targets=examples.targets[:1])
-    train = splits_of(recipe, examples, untested, chosen).train
+    train = splits_of(recipe, replace(material, test=None), chosen).train
     built = build(
         recipe,
-        input_shape=input_shape(examples, recipe.inputs),
-        classes=examples.classes,
         device=chosen,
-        class_counts=train.class_counts(len(examples.classes)),
+        **Known.of(material, train).building,
     )
     _require_following(built)
     make_from_inputs(built.model, train)

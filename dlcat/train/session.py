@@ -20,13 +20,12 @@ from dlcat.train.beside import beside, require_takes
 from dlcat.train.calibration import calibrate
 from dlcat.train.checkpoint import Checkpoints
 from dlcat.train.course import Course
-from dlcat.train.decoded import input_shape
 from dlcat.train.distributed import ALONE
 from dlcat.train.energy import metered
 from dlcat.train.findings import findings
 from dlcat.train.loop import Epoch, fit, outputs_of
 from dlcat.train.splits import Splits, splits_of
-from dlcat.train.trained import describe_inputs, evaluate, weights, write_weights
+from dlcat.train.trained import Known, evaluate, weights, write_weights
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -36,11 +35,12 @@ if TYPE_CHECKING:
 
     from dlcat.catalog import Dataset
     from dlcat.cost import Cost
-    from dlcat.readers import EncodedExamples, Examples
     from dlcat.recipe import Recipe
     from dlcat.run import Run
+    from dlcat.tasks import Task
     from dlcat.train.distributed import World
     from dlcat.train.experiment import Experiment
+    from dlcat.train.material import Material
 
 RATE_POINTS = 200
 
@@ -77,8 +77,7 @@ def train(
     dataset: Dataset,
     cost: Cost,
     *,
-    train_examples: Examples | EncodedExamples,
-    test_examples: Examples | EncodedExamples,
+    material: Material,
     digests: Mapping[str, str],
     lock: Mapping[str, Any] | None = None,
     folder: Path,
@@ -97,8 +96,8 @@ def train(
         recipe: as loaded with `families.check`.
         dataset: the catalog entry that the recipe names.
         cost: of its network on one example.
-        train_examples: its training split; validation is held out of it by the recipe's seed.
-        test_examples: its test split, looked at once, after the last epoch.
+        material: its examples; validation is held out of training by the recipe's seed, where it has no split of its own;
+            the test split is looked at once, after the last epoch.
         digests: artifact file to verified sha256, for the record.
         lock: what `dlcat.fetch.lockfile.citation` says of the lock file, for the record.
         folder: where runs are kept.
@@ -118,12 +117,10 @@ def train(
     keep_memory()
     asked = families.resolve(recipe)
     recipe = asked.settled(world.from_first(lambda: resume.environment().get("found") or {} if resume else {}))
-    require_takes(recipe, train_examples)
-    splits = splits_of(recipe, train_examples, test_examples, experiment.device_for(recipe, world.device(device)))
-    shape = input_shape(train_examples, recipe.inputs)
-    classes = train_examples.classes
-    class_counts = splits.train.class_counts(len(classes))
-    build = partial(experiment.build, input_shape=shape, classes=classes, class_counts=class_counts)
+    require_takes(recipe, material.train)
+    splits = splits_of(recipe, material, experiment.device_for(recipe, world.device(device)))
+    known = Known.of(material, splits.train)
+    build: Any = partial(experiment.build, **known.building)
     chosen = _calibrated(recipe, splits.train, partial(build, recipe), world)
     if resume is not None and world.is_first:  # what it found is written in its recipe by now; why, in its environment
         chosen = replace(chosen, reasons=resume.environment().get("reasons") or chosen.reasons)
@@ -138,14 +135,14 @@ def train(
         _assist(course, splits, checkpoints)
         return
     environs = environment.describe(chosen, digests, lock, processes=world.size) | {"found": _found(asked, chosen)}
-    counts = (len(splits.train), len(splits.validation or ()), len(splits.test))
+    counts = (len(splits.train), len(splits.validation or ()), len(splits.test or ()))
     run = resume or runs.create(folder, recipe.name, recipe.train.seed, datetime.now())
     with runs.training(run), metered() as meter:
         checkpoints.folder = run.checkpoints_path
         state = world.from_first(checkpoints.newest)
         remarks: list[str] = []
         if resume is None:
-            run.write_json("inputs.json", describe_inputs(splits.train.statistics, shape, train_examples.classes))
+            run.write_json("inputs.json", known.plain())
             run.write_json("environment.json", environs)
             run.write_text("recipe.yaml", recipe.to_yaml())  # last: with it the folder is a run that can be taken up
         else:
@@ -153,7 +150,7 @@ def train(
         at = (course.epoch - 1, course.steps)
         yield Started(run, chosen, cost.parameters, cost.macs, *counts, at, tuple(remarks), world.size)
 
-        epochs = world.from_first(lambda: _epochs(run))
+        epochs = world.from_first(lambda: _epochs(run, built.task))
         for epoch, best in _trained(course, splits, checkpoints, epochs):
             run.log(epoch.plain())
             if best is not None:
@@ -161,7 +158,7 @@ def train(
             yield epoch
         seconds, joules, peak_bytes = course.run_clock.seconds, meter.joules, memory.peaks(chosen.device)
         write_weights(run.weights_path, weights(built))
-        measured = evaluate(built, splits.test, run)
+        measured = splits.test and evaluate(built, splits.test, run)
         last = epochs[-1].validation
         result = {
             "run": str(run.path),
@@ -194,14 +191,17 @@ def train(
             "peak_bytes": peak_bytes,
             "joules": None if resume else joules,  # of this process only
             "seed": recipe.train.seed,
-            "classes": list(train_examples.classes),
-            "inputs": {"train": splits.train.held, "test": splits.test.held},
+            "task": recipe.task.name,
+            "rank": {"measure": built.task.rank, "higher_is_better": built.task.higher_is_better},
+            "classes": list(material.train.classes),
+            "inputs": {"train": splits.train.held, "test": splits.test and splits.test.held},
             "split": dict(zip(("train", "validation", "test", "how"), (*counts, splits.how), strict=True)),
             "learning_rates": _rates(built, steps_per_epoch(counts[0], built.batch_size(counts[0])), len(epochs)),
-            **findings(built, splits.test),
-            "baseline": beside(recipe, train_examples, test_examples),
+            **findings(built, splits.seen),
+            "baseline": beside(recipe, material),
+            "left_out": list(material.left_out),
             "metrics": {
-                "validation": {"accuracy": last.accuracy, "loss": last.loss} if last else None,
+                "validation": last and last.plain(),
                 "test": measured,
             },
             "command": command,
@@ -249,9 +249,10 @@ def _assist(course: Course, splits: Splits, checkpoints: Checkpoints) -> None:
     for _ in _trained(course, splits, checkpoints, epochs):
         pass
     weights(built)
-    outputs_of(built, splits.test)
+    if splits.test is not None:
+        outputs_of(built, splits.test)
     if world.shards:  # the first process runs the model once more, and needs everybody's weights
-        findings(built, splits.test)
+        findings(built, splits.seen)
 
 
 def _trained(
@@ -298,10 +299,10 @@ def _take_up(
     return remarks
 
 
-def _epochs(run: Run) -> list[Epoch]:
+def _epochs(run: Run, task: Task) -> list[Epoch]:
     """Those that were trained before."""
     try:
-        return [Epoch.read(line) for line in run.epochs()]
+        return [Epoch.read(line, task) for line in run.epochs()]
     except (KeyError, TypeError) as error:
         raise InvalidError(f"{run.path / 'metrics.jsonl'}: not as this version of dlcat writes it: {error}") from error
 
@@ -311,7 +312,7 @@ def _best(epochs: list[Epoch]) -> dict[str, Any] | None:
     leader = stopping.best(epochs)
     if leader is None or leader.validation is None:
         return None
-    return {"epoch": leader.epoch, "accuracy": leader.validation.accuracy}
+    return {"epoch": leader.epoch, leader.validation.measure: leader.validation.value}
 
 
 def _rates(built: Experiment, steps: int, epochs: int) -> list[list[float]]:

@@ -21,8 +21,8 @@ COUNTED = (
 
 
 def best(epochs: Sequence[Epoch]) -> Epoch | None:
-    """The first of the epochs with the highest accuracy on the validation split; None where nobody looked at it."""
-    looked = [(epoch.validation.accuracy, -epoch.epoch, epoch) for epoch in epochs if epoch.validation]
+    """The first of the epochs that did best on the validation split; None where nobody looked at it."""
+    looked = [(epoch.validation.rank, -epoch.epoch, epoch) for epoch in epochs if epoch.validation]
     return max(looked, default=(0.0, 0, None))[2]
 
 
@@ -35,7 +35,7 @@ def stop_reason(recipe: Recipe, epochs: Sequence[Epoch]) -> str | None:
         return "the target is reached"
     leader = best(epochs)
     if patience is not None and leader is not None and last.epoch - leader.epoch >= patience:
-        return f"no better validation accuracy in {patience} epochs"
+        return f"no better validation {last.validation.measure.replace('_', ' ')} in {patience} epochs"
     return None
 
 
@@ -44,7 +44,7 @@ def is_reached(target: Target, epoch: Epoch) -> bool:
     score = epoch.validation
     if score is None:
         return False
-    accurate = target.accuracy is None or score.accuracy >= target.accuracy
+    accurate = target.accuracy is None or (score.measure == "accuracy" and score.rank >= target.accuracy)
     return accurate and (target.loss is None or score.loss <= target.loss)
 
 

@@ -41,7 +41,7 @@ CASES = [
 def _built(name: str, part: str, chosen: str, shape: tuple[int, ...]) -> nn.Module | str:
     """The network of a recipe, or why there is none."""
     recipe = Recipe(
-        dataset="any",
+        dataset=Choice(name="any"),
         model=Model(name=name, **{part: Choice(name=chosen)}),
         optimizer=Choice(name="sgd", options={"lr": 0.1}),
         train=Train(epochs=1, batch_size=2),

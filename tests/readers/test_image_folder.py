@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from dlcat.catalog import Dataset
-from dlcat.errors import InvalidError, VerificationError
+from dlcat.errors import VerificationError
 from dlcat.readers import EncodedExamples, prepare
 from dlcat.readers.image_folder import image_folder
 
@@ -64,5 +64,5 @@ def test_other_folders_than_the_classes_of_the_catalog_are_refused(tree: Path) -
 
 def test_more_labels_than_the_catalog_has_classes_are_refused(folders: Dataset, tree: Path, tmp_path: Path) -> None:
     fewer = replace(folders, classes=2)
-    with pytest.raises(InvalidError, match="expected 2 classes, found 3 or more"):
+    with pytest.raises(VerificationError, match=r"train/emu/\d+\.jpg: expected a class from 0 to 1, found 2"):
         prepare.prepare(fewer, "train", folder=tree, digests={}, cache=tmp_path / "prepared")

@@ -21,6 +21,7 @@ from dlcat.train.course import Course
 from dlcat.train.distributed import World, joined
 from dlcat.train.experiment import Experiment
 from dlcat.train.loop import fit, outputs_of
+from dlcat.train.material import Material
 from dlcat.train.splits import Splits, splits_of
 from dlcat.workspace import Workspace
 
@@ -65,7 +66,7 @@ def built(world: World, cache: str, *overrides: str, count: int = COUNT) -> tupl
     recipe = place(cache).recipe("digits_quickstart", (*BASE, SMALL, *overrides))
     examples = made_up(count)
     chosen = devices.choose("cpu", recipe.train.precision, recipe.train.layout, recipe.model.norm.name)
-    splits = splits_of(recipe, examples, examples, chosen)
+    splits = splits_of(recipe, Material(examples, test=examples), chosen)
     return (
         experiment.build(recipe, input_shape=(1, 8, 8), classes=examples.classes, device=chosen, world=world),
         splits,

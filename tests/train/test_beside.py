@@ -14,6 +14,7 @@ from dlcat.readers import Examples
 from dlcat.train import beside as module
 from dlcat.train.beside import beside, require_takes
 from dlcat.train.division import hold_out
+from dlcat.train.material import Material
 from dlcat.workspace import Workspace
 
 
@@ -28,7 +29,7 @@ def test_it_learns_from_what_the_network_does_and_is_scored_on_the_test_split(
     recipe = place.recipe("digits_quickstart", ("baseline=knn", "train.validation=0.3", "train.seed=3"))
     train, test = split("train"), split("test")
     kept, held = hold_out(len(train), 0.3, 3)
-    told = beside(recipe, train, test)
+    told = beside(recipe, Material(train, test=test))
     assert told is not None
     fitted = baseline["knn"](replace(train, inputs=train.inputs[kept], targets=train.targets[kept]))
     assert told["accuracy"] == fitted.accuracy(test)
@@ -36,7 +37,7 @@ def test_it_learns_from_what_the_network_does_and_is_scored_on_the_test_split(
     # What is held out could say anything.
     poisoned = np.array(train.targets)
     poisoned[held] = (poisoned[held] + 1) % 10
-    again = beside(recipe, replace(train, targets=poisoned), test)
+    again = beside(recipe, Material(replace(train, targets=poisoned), test=test))
     assert again is not None
     assert again | {"seconds": 0} == told | {"seconds": 0}
 
@@ -49,7 +50,7 @@ def test_of_a_large_split_it_learns_from_a_draw_that_the_seed_decides(
     told = []
     for seed in (0, 0, 1):
         recipe = place.recipe("digits_quickstart", ("baseline=logistic", f"train.seed={seed}"))
-        told.append(beside(recipe, split("train"), split("test")))
+        told.append(beside(recipe, Material(split("train"), test=split("test"))))
     first, second, other = (each and each | {"seconds": 0} for each in told)
     assert first is not None
     assert first["examples"] == 200
@@ -59,7 +60,7 @@ def test_of_a_large_split_it_learns_from_a_draw_that_the_seed_decides(
 
 def test_none_looks_at_nothing(place: Workspace, split: Callable[[str], Examples]) -> None:
     nothing = Examples(np.zeros(0), np.zeros(0), ())
-    assert beside(place.recipe("digits_quickstart", ("baseline=none",)), nothing, nothing) is None
+    assert beside(place.recipe("digits_quickstart", ("baseline=none",)), Material(nothing, test=nothing)) is None
 
 
 def test_one_that_is_not_for_such_examples_is_refused_by_line(place: Workspace) -> None:

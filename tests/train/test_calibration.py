@@ -22,6 +22,7 @@ from dlcat.recipe import MEASURED
 from dlcat.run import Run
 from dlcat.train import calibration, compilation, experiment, families
 from dlcat.train import device as devices
+from dlcat.train.material import Material
 from dlcat.train.session import Finished
 from dlcat.train.splits import splits_of
 from dlcat.workspace import Workspace
@@ -61,7 +62,7 @@ def calibrated(place: Workspace) -> Callable[..., devices.Device]:
     def call(*overrides: str) -> devices.Device:
         recipe = families.resolve(place.recipe("digits_quickstart", (*SMALL, *overrides)))
         examples = [place.examples(place.catalog["digits"], split) for split in ("train", "test")]
-        split = splits_of(recipe, examples[0], examples[1], experiment.device_for(recipe, "cpu"))
+        split = splits_of(recipe, Material(examples[0], test=examples[1]), experiment.device_for(recipe, "cpu"))
         build = partial(experiment.build, recipe, input_shape=(1, 8, 8), classes=examples[0].classes)
         return calibration.calibrate(recipe, split.train, lambda device: build(device=device))
 

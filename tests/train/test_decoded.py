@@ -20,23 +20,25 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dlcat.errors import InvalidError, StoppedError
+from dlcat.inputs import Pictures
 from dlcat.readers import EncodedExamples
 from dlcat.readers.pixels import Crops, decode_at
-from dlcat.recipe import Inputs
 from dlcat.run import Run
 from dlcat.train import device as devices
-from dlcat.train.decoded import DecodedBatches, batches_of, measure, shard_order
+from dlcat.train.decoded import ReadBatches, shard_order
 from dlcat.train.loop import outputs_of
+from dlcat.train.placing import batches_of, measure
 from dlcat.train.predict import predict
 from dlcat.train.trained import restore
 from dlcat.workspace import Workspace
 
 CPU = devices.choose("cpu", "fp32", "contiguous", "batch")
-INPUTS = Inputs(size=12, workers=0)
+CROPS = Crops(12, 3, 0.08, 0.875)
+FORM = Pictures(CROPS, None, 0)
 RECIPE = """
 # Can they be told apart?
 dataset: toy
-inputs: {size: 12, workers: 0}
+inputs: {name: pictures, size: 12, workers: 0}
 model: {name: lenet, kernel: 3, widths: [4, 8]}
 augment: [flip]
 optimizer: {name: sgd, lr: 0.05, momentum: 0.9}
@@ -68,15 +70,15 @@ def test_orders_differ_from_epoch_to_epoch_in_shards_and_within_them() -> None:
     assert not torch.equal(first.sort().indices, second.sort().indices)
 
 
-def _split(gallery: Workspace, inputs: Inputs = INPUTS) -> DecodedBatches:
+def _split(gallery: Workspace, form: Pictures = FORM) -> ReadBatches:
     examples = gallery.examples(gallery.catalog["toy"], "train")
     positions = np.arange(0, 40, 2)
-    found = batches_of(examples, positions, CPU, measure(examples, positions, inputs), inputs)
-    assert isinstance(found, DecodedBatches)
+    found = batches_of(examples, positions, CPU, measure(examples, positions, form), form)
+    assert isinstance(found, ReadBatches)
     return found
 
 
-def _epoch(split: DecodedBatches, first: int = 0, seed: int = 0) -> list[tuple[torch.Tensor, torch.Tensor]]:
+def _epoch(split: ReadBatches, first: int = 0, seed: int = 0) -> list[tuple[torch.Tensor, torch.Tensor]]:
     generator = torch.Generator().manual_seed(seed)
     return [(b.stored, b.positions) for b in split.shuffled(6, generator, lambda images, _: images, first=first)]  # type: ignore[misc]
 
@@ -86,7 +88,7 @@ def test_every_batch_follows_from_seed_and_step_whatever_came_before_and_whoever
     assert [len(positions) for _, positions in whole] == [6, 6, 6]
     for first in (1, 3):
         for workers in (0, 2):
-            rest = _epoch(_split(gallery, Inputs(size=12, workers=workers)), first)
+            rest = _epoch(_split(gallery, Pictures(CROPS, None, workers)), first)
             assert len(rest) == 3 - first
             for one, two in zip(rest, whole[first:], strict=True):
                 assert torch.equal(one[0], two[0])
@@ -167,12 +169,13 @@ def test_a_training_that_stops_within_an_epoch_goes_on_to_the_same_end_with_othe
 def test_a_picture_is_predicted_as_it_would_be_evaluated(gallery: Workspace, train: Callable[..., Run]) -> None:
     run = train("run", "train.epochs=1")
     recipe = gallery.recipe(str(run.recipe_path))
-    built, measured, about = restore(recipe, run, "cpu")
-    examples = gallery.inputs(recipe, "test")
+    form = gallery.form(recipe)
+    built, known = restore(recipe, run, "cpu", form=form)
+    examples = gallery.material(recipe).test
     assert isinstance(examples, EncodedExamples)
-    expected = outputs_of(built, batches_of(examples, None, built.device, measured, recipe.inputs)).softmax(1)
+    expected = outputs_of(built, batches_of(examples, None, built.device, known.statistics, form)).softmax(1)
     for place, probabilities in zip(examples.storage.places(range(10)), expected, strict=True):
-        found = predict(Path(place.path), built, measured, tuple(about["shape"]), about["classes"], 3)
+        found = predict(Path(place.path), built, known, 3)
         shares = dict(found.classes)
         assert [shares[name] for name in examples.classes] == pytest.approx(probabilities.tolist(), abs=1e-5)
 
@@ -223,8 +226,8 @@ def _wait_for_steps(folder: Path, steps: int, process: subprocess.Popen[bytes]) 
 
 
 REFUSED = {
-    "no size": (("inputs=null",), r"toy\.yaml:\d+: dataset: .*expected how large"),
-    "a size of none": (("inputs.size=0",), r"inputs\.size"),
+    "no size": (("inputs=null",), r"toy\.yaml:\d+: dataset: .*expected how they become numbers"),
+    "a size of none": (("inputs.size=0",), "option 'size'"),
     "an unknown key": (("inputs.sise=3",), "did you mean 'size'"),
     "arrays": (("dataset=digits",), "prepared as arrays"),
 }
@@ -247,8 +250,10 @@ def test_packed_arrays_train_as_pictures(
     text = RECIPE.replace("dataset: toy", "dataset: digits").replace("size: 12", "size: 8, least_area: 1, center: 1")
     path = recipe_file("digits.yaml", text.lstrip())
     recipe = place.recipe(str(path), (f"inputs.shards={tmp_path / 'packed'}", "train.epochs=1", "train.batch_size=32"))
-    packed, arrays = place.inputs(recipe, "test"), place.examples(place.catalog["digits"], "test")
-    split = batches_of(packed, None, CPU, measure(packed, np.arange(len(packed)), recipe.inputs), recipe.inputs)
+    form, packed = place.form(recipe), place.material(recipe).test
+    assert packed is not None
+    arrays = place.examples(place.catalog["digits"], "test")
+    split = batches_of(packed, None, CPU, measure(packed, np.arange(len(packed)), form), form)
     order = np.random.default_rng(0).permutation(len(arrays))
     assert np.array_equal(split.inputs[:].numpy(), arrays.inputs[order])  # type: ignore[union-attr]
     assert np.array_equal(split.targets.numpy(), arrays.targets[order])

@@ -16,6 +16,7 @@ from dlcat.recipe import Recipe, Train
 from dlcat.train import device as devices
 from dlcat.train.contradictions import contradictions
 from dlcat.train.division import divide, fold, hold_out, sample, told
+from dlcat.train.material import Material
 from dlcat.train.splits import splits_of
 from dlcat.workspace import Workspace
 
@@ -144,5 +145,5 @@ def test_more_than_there_is_cannot_be_had(
     recipe = load("train.batch_size=2", *overrides)
     device = devices.choose("cpu", "fp32", "contiguous", "batch")
     with pytest.raises(InvalidError) as caught:
-        splits_of(recipe, examples, examples, device)
+        splits_of(recipe, Material(examples, test=examples), device)
     assert message in caught.value.message

@@ -180,18 +180,18 @@ def test_the_file_takes_pixels_and_says_what_predict_says(
     left: Callable[[str], Exported], trained: Run, place: Workspace, tmp_path: Path
 ) -> None:
     network = exports.load(left("safetensors").file)
-    built, statistics, about = restore(place.recipe(str(trained.recipe_path)), trained, "cpu")
+    built, known = restore(place.recipe(str(trained.recipe_path)), trained, "cpu")
     test = place.examples(place.catalog["digits"], "test")
-    expected = outputs_of(built, resident(test, None, built.device, statistics))
+    expected = outputs_of(built, resident(test, None, built.device, known.statistics))
     with torch.inference_mode():
         torch.testing.assert_close(network(torch.from_numpy(np.array(test.inputs)).float()), expected)
     drawing = tmp_path / "drawing.png"
     Image.fromarray((np.asarray(test.inputs[0, 0], np.float64) * 255 / 16).round().astype(np.uint8)).save(drawing)
-    said = predict(drawing, built, statistics, SHAPE, about["classes"])
-    pixels, _ = as_input(drawing, statistics, SHAPE)
+    said = predict(drawing, built, known)
+    pixels, _ = as_input(drawing, known.statistics, SHAPE)
     with torch.inference_mode():
         probability, position = network(torch.from_numpy(pixels)[None]).softmax(1)[0].max(0)
-    assert said.classes[0] == (about["classes"][position], pytest.approx(float(probability), rel=1e-5))
+    assert said.classes[0] == (known.classes[position], pytest.approx(float(probability), rel=1e-5))
 
 
 def test_mirror_images_are_looked_at_inside_where_the_run_was_measured_so(place: Workspace) -> None:

@@ -34,17 +34,17 @@ def restored(trained: Run, place: Workspace) -> Any:
 @pytest.fixture(scope="session")
 def shown(restored: Any, place: Workspace) -> list[tuple[np.ndarray, str]]:
     """Test digits as (8, 8) bytes, 255 for ink, each with what the network says of the array itself."""
-    built, statistics, about = restored
+    built, known = restored
     test = place.examples(place.catalog["digits"], "test")
-    said = outputs_of(built, resident(test, None, built.device, statistics)).argmax(1)
+    said = outputs_of(built, resident(test, None, built.device, known.statistics)).argmax(1)
     pixels = (np.asarray(test.inputs[:TRIED, 0], np.float64) * 255 / 16).round().astype(np.uint8)
-    return [(image, about["classes"][number]) for image, number in zip(pixels, said[:TRIED], strict=True)]
+    return [(image, known.classes[number]) for image, number in zip(pixels, said[:TRIED], strict=True)]
 
 
 @pytest.fixture
 def ask(restored: Any) -> Callable[[Path], Prediction]:
-    built, statistics, about = restored
-    return lambda path: predict(path, built, statistics, tuple(about["shape"]), about["classes"])
+    built, known = restored
+    return lambda path: predict(path, built, known)
 
 
 def _grey(pixels: np.ndarray, scale: int = 1) -> Image.Image:
@@ -111,14 +111,14 @@ def test_a_photo_is_turned_as_its_tag_says(
     exif[0x0112] = orientation
     stored.save(tmp_path / "turned.png", exif=exif)
     upright.save(tmp_path / "upright.png")
-    found = [as_input(tmp_path / name, restored[1], (1, 8, 8))[0] for name in ("turned.png", "upright.png")]
+    found = [as_input(tmp_path / name, restored[1].statistics, (1, 8, 8))[0] for name in ("turned.png", "upright.png")]
     assert np.array_equal(*found)
 
 
 def test_sixteen_bits_say_the_same_as_eight(shown: list[tuple[np.ndarray, str]], restored: Any, tmp_path: Path) -> None:
     _on_paper(shown[0][0]).save(tmp_path / "8.png")
     _sixteen_bits(shown[0][0]).save(tmp_path / "16.png")
-    assert np.array_equal(*[as_input(tmp_path / name, restored[1], (1, 8, 8))[0] for name in ("8.png", "16.png")])
+    assert np.array_equal(*[as_input(tmp_path / name, restored[1].statistics, (1, 8, 8))[0] for name in ("8.png", "16.png")])
 
 
 def test_the_note_says_what_was_done(
@@ -185,14 +185,14 @@ def test_a_file_that_is_no_picture_is_refused_by_name(content: bytes, restored: 
     path = tmp_path / "broken.png"
     path.write_bytes(content)
     with pytest.raises(InvalidError) as caught:
-        as_input(path, restored[1], (1, 8, 8))
+        as_input(path, restored[1].statistics, (1, 8, 8))
     assert caught.value.message.startswith(f"{path}: not a picture that can be read")
 
 
 @pytest.mark.parametrize("name", ["missing.png", "."])
 def test_a_file_that_is_not_there_is_refused(name: str, restored: Any, tmp_path: Path) -> None:
     with pytest.raises(InvalidError):
-        as_input(tmp_path / name, restored[1], (1, 8, 8))
+        as_input(tmp_path / name, restored[1].statistics, (1, 8, 8))
 
 
 def test_a_picture_that_would_fill_the_memory_is_refused_before_it_is_decoded(restored: Any, tmp_path: Path) -> None:
@@ -201,7 +201,7 @@ def test_a_picture_that_would_fill_the_memory_is_refused_before_it_is_decoded(re
     raw[29:33] = zlib.crc32(raw[12:29]).to_bytes(4, "big")
     (tmp_path / "bomb.png").write_bytes(raw)
     with pytest.raises(InvalidError, match=r"bomb\.png"):
-        as_input(tmp_path / "bomb.png", restored[1], (1, 8, 8))
+        as_input(tmp_path / "bomb.png", restored[1].statistics, (1, 8, 8))
 
 
 @pytest.mark.filterwarnings("ignore")  # Pillow warns of damage that it can live with

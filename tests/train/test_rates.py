@@ -61,7 +61,7 @@ def test_every_optimizer_that_follows_gradients_is_tested_and_others_are_refused
 
 def test_the_rates_of_groups_keep_their_ratio(place: Workspace) -> None:
     recipe = place.recipe("digits_quickstart", SMALL)
-    built, train = ready(recipe, place.examples(place.catalog["digits"], "train"), "cpu")
+    built, train = ready(recipe, place.material(recipe), "cpu")
     built = type(built)(**{each: getattr(built, each) for each in built.__slots__} | {"base_rates": (0.1, 0.3)})
     assert not needs_closure(built.optimizer)
     next(range_test(built, train, steps=10, lowest=0.01))

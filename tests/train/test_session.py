@@ -20,6 +20,7 @@ from dlcat.run import Run
 from dlcat.train import session
 from dlcat.train.batches import resident
 from dlcat.train.loop import Epoch
+from dlcat.train.material import Material
 from dlcat.train.session import Finished, Started
 from dlcat.train.trained import WORST_ERRORS, evaluate, restore
 from dlcat.workspace import Workspace
@@ -40,8 +41,7 @@ def fit(place: Workspace, tmp_path: Path) -> Fit:
                 recipe,
                 dataset,
                 place.cost(recipe),
-                train_examples=place.examples(dataset, "train"),
-                test_examples=test or place.examples(dataset, "test"),
+                material=Material(place.examples(dataset, "train"), test=test or place.examples(dataset, "test")),
                 digests=place.digests(dataset),
                 folder=tmp_path / "runs",
                 device="cpu",
@@ -152,8 +152,7 @@ def test_the_test_split_is_not_looked_at_before_the_last_epoch_has_ended(place: 
         recipe,
         digits,
         place.cost(recipe),
-        train_examples=place.examples(digits, "train"),
-        test_examples=poisoned,
+        material=Material(place.examples(digits, "train"), test=poisoned),
         digests={},
         folder=tmp_path / "runs",
         device="cpu",
@@ -190,10 +189,10 @@ def test_a_training_that_diverges_says_so_and_keeps_what_happened(text: str, fit
 
 def test_a_run_restored_measures_the_same(trained: Run, place: Workspace) -> None:
     recipe = place.recipe(str(trained.recipe_path))
-    built, statistics, about = restore(recipe, trained, "cpu")
-    test = resident(place.examples(place.catalog["digits"], "test"), None, built.device, statistics)
+    built, known = restore(recipe, trained, "cpu")
+    test = resident(place.examples(place.catalog["digits"], "test"), None, built.device, known.statistics)
     assert evaluate(built, test) == trained.result()["metrics"]["test"]
-    assert about["classes"] == list("0123456789")
+    assert known.classes == tuple("0123456789")
 
 
 @pytest.fixture

@@ -20,6 +20,7 @@ from dlcat.train.averages import settle_averages
 from dlcat.train.course import Course
 from dlcat.train.experiment import Experiment
 from dlcat.train.loop import Epoch, fit
+from dlcat.train.material import Material
 from dlcat.train.splits import Splits, splits_of
 from dlcat.workspace import Workspace
 
@@ -44,7 +45,7 @@ def build(place: Workspace) -> Callable[..., Built]:
         )
         examples = Examples(inputs, targets, tuple("0123456789"))
         chosen = devices.choose(device, recipe.train.precision, recipe.train.layout, recipe.model.norm.name)
-        splits = splits_of(recipe, examples, examples, chosen)
+        splits = splits_of(recipe, Material(examples, test=examples), chosen)
         return experiment.build(recipe, input_shape=(1, 8, 8), classes=examples.classes, device=chosen), splits
 
     return call
@@ -89,7 +90,7 @@ def test_a_batch_in_pieces_moves_the_weights_as_the_whole_does(build: Callable[.
     assert not torch.equal(before, _weights(whole))
     torch.testing.assert_close(_weights(whole), _weights(pieces), rtol=1e-4, atol=1e-6)
     assert one.train.loss == pytest.approx(other.train.loss, rel=1e-5)
-    assert one.train.accuracy == other.train.accuracy
+    assert one.train.value == other.train.value
 
 
 def test_a_full_batch_is_one_step_an_epoch(build: Callable[..., Built]) -> None:

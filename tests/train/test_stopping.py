@@ -17,6 +17,7 @@ from dlcat.run import Run
 from dlcat.train import device as devices
 from dlcat.train import stopping
 from dlcat.train.loop import Epoch, Score
+from dlcat.train.material import Material
 from dlcat.train.splits import splits_of
 from dlcat.view import report, results
 from dlcat.workspace import Workspace
@@ -35,8 +36,8 @@ def _epochs(*accuracies: float | None, epochs: int = 20) -> list[Epoch]:
             1.0,
             0.1,
             number * 0.9,
-            Score(1.0, 0.5),
-            None if share is None else Score(1 - share, share),
+            Score(1.0, "accuracy", 0.5),
+            None if share is None else Score(1 - share, "accuracy", share),
         )
         for number, share in enumerate(accuracies, start=1)
     ]
@@ -200,8 +201,7 @@ def test_a_validation_split_of_no_example_is_no_split_to_go_by(place: Workspace,
     with pytest.raises(InvalidError, match="of 1438 examples is none, and patience goes by"):
         splits_of(
             recipe("train.patience=2", "train.validation=0.0001"),
-            examples,
-            examples,
+            Material(examples, test=examples),
             devices.choose("cpu", "fp32", "contiguous", "batch"),
         )
 
@@ -210,7 +210,7 @@ def test_balanced_weights_are_by_the_examples_that_are_trained_on(train: Callabl
     run = train("task={name: classify, class_weights: balanced}", "train.epochs=1", "train.validation=0.5")
     examples = place.examples(place.catalog["digits"], "train")
     device = devices.choose("cpu", "fp32", "contiguous", "batch")
-    trained = splits_of(place.recipe(str(run.recipe_path)), examples, examples, device).train
+    trained = splits_of(place.recipe(str(run.recipe_path)), Material(examples, test=examples), device).train
     counts = np.bincount(trained.targets.numpy(), minlength=10)
     weights: Any = run.result()["class_weights"]
     assert weights == pytest.approx((counts.sum() / (10 * counts)).tolist())

@@ -80,8 +80,8 @@ def test_training_goes_on_as_without_it_and_what_is_evaluated_is_kept(
     assert averaged.result()["metrics"]["validation"] != plain.result()["metrics"]["validation"]
     kept = load_file(averaged.weights_path), load_file(plain.weights_path)
     assert all(not torch.equal(kept[0][name], kept[1][name]) for name in kept[0] if "num_batches" not in name)
-    built, statistics, _ = restore(place.recipe(str(averaged.recipe_path)), averaged, "cpu")
-    test = resident(place.examples(place.catalog["digits"], "test"), None, built.device, statistics)
+    built, known = restore(place.recipe(str(averaged.recipe_path)), averaged, "cpu")
+    test = resident(place.examples(place.catalog["digits"], "test"), None, built.device, known.statistics)
     assert evaluate(built, test) == averaged.result()["metrics"]["test"]
 
 
