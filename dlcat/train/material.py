@@ -116,8 +116,8 @@ def material(recipe: Recipe, form: Form | None, read: Callable[[str], Prepared])
         _refuse(recipe, "by", "validation is drawn example by example, of groups that the test keeps apart")
     remarks = _remarks(recipe, shared)
     encoder = form.learn(train.texts) if isinstance(form, Tokens) else None
-    parts = [_encoded(each, encoder) for each in (train, validation, test)]
-    return Material(*parts, form, encoder, tuple(remarks), by_example)
+    train, validation, test = (_encoded(each, encoder) for each in (train, validation, test))
+    return Material(train, validation, test, form, encoder, tuple(remarks), by_example)
 
 
 def one(recipe: Recipe, split: str, known: Known, read: Callable[[str], Prepared]) -> Ready:

@@ -118,7 +118,9 @@ def test_a_photo_is_turned_as_its_tag_says(
 def test_sixteen_bits_say_the_same_as_eight(shown: list[tuple[np.ndarray, str]], restored: Any, tmp_path: Path) -> None:
     _on_paper(shown[0][0]).save(tmp_path / "8.png")
     _sixteen_bits(shown[0][0]).save(tmp_path / "16.png")
-    assert np.array_equal(*[as_input(tmp_path / name, restored[1].statistics, (1, 8, 8))[0] for name in ("8.png", "16.png")])
+    assert np.array_equal(
+        *[as_input(tmp_path / name, restored[1].statistics, (1, 8, 8))[0] for name in ("8.png", "16.png")]
+    )
 
 
 def test_the_note_says_what_was_done(
