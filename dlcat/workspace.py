@@ -340,8 +340,9 @@ class Workspace:
             lacking = [name for name in names if name not in dataset.splits] if isinstance(names, list) else []
             if lacking:
                 found = ", ".join(dataset.splits) or "none"
+                where = ("split", key) if ("split", key) in recipe.places else ("dataset",)
                 raise InvalidError(
-                    f"{recipe.at(('split', key))}: {dataset.name} has no split named {' or '.join(lacking)}; found {found}"
+                    f"{recipe.at(where)}: {dataset.name} has no split named {' or '.join(lacking)}; found {found}"
                 )
         return dataset, self.cost(recipe)
 

@@ -28,6 +28,9 @@ if TYPE_CHECKING:
     from dlcat.train.session import Started
     from dlcat.workspace import Workspace
 
+UNITS = {"image": "images", "nlp": "texts", "audio": "sounds"}
+"""What is counted per second, by the dataset's domain."""
+
 RunName = Annotated[str, typer.Argument(metavar="RUN", help="A run's name or folder, or 'last'.")]
 
 
@@ -53,6 +56,13 @@ def train(
     shard: Annotated[
         bool, typer.Option("--shard", help="Divide the weights over the processes: FSDP, for what one cannot hold.")
     ] = False,
+    skip_bad: Annotated[
+        bool, typer.Option("--skip-bad", help="Leave out examples that cannot be read, and name them in the report.")
+    ] = False,
+    allow_leak: Annotated[
+        bool,
+        typer.Option("--allow-leak", help="Train although the test or validation split leaks; the report says so."),
+    ] = False,
     mirror: Mirrors = None,
     json: Json = False,
     catalog: Catalogs = None,
@@ -67,7 +77,8 @@ def train(
     if nproc > 1 and not dry_run:
         _launch(nproc, started)
     place = out.workspace(catalog, cache)
-    checked = place.recipe(recipe, tuple(set_ or ()))
+    set_ = [*(set_ or ()), *(["skip_bad=true"] if skip_bad else []), *(["split.allow_leak=true"] if allow_leak else [])]
+    checked = place.recipe(recipe, tuple(set_))
     if checked.study is not None:
         print(f"one training, without the recipe's study; `dlcat study {recipe}` trains that", file=sys.stderr)
     _, cost = place.trainable(checked)
@@ -131,13 +142,13 @@ def eval_(
 @app.command(rich_help_panel=TRAINING)
 def predict(
     run: RunName,
-    files: Annotated[list[Path], typer.Argument(help="Pictures: PNG, JPEG, ...")],
+    files: Annotated[list[Path], typer.Argument(help="Pictures, sounds or texts, as it was trained on.")],
     device: Device = "auto",
     out_: Out = None,
     json: Json = False,
     catalog: Catalogs = None,
 ) -> None:
-    """Say what a trained network sees in your own pictures."""
+    """Say what a trained network sees, hears or reads in your own files."""
     from dlcat.train import trained
     from dlcat.train.predict import predict as classify
 
@@ -150,7 +161,7 @@ def predict(
         out.document({"run": str(found.path), "files": [prediction.plain() for prediction in predictions]})
         return
     for prediction in predictions:
-        ranked = ", ".join(f"{name} {probability:.1%}" for name, probability in prediction.classes)
+        ranked = ", ".join(f"{name} {value:.1%}" if name else f"{value:g}" for name, value in prediction.classes)
         note = f"  ({prediction.note})" if prediction.note else ""
         out.text(f"{prediction.file}: {ranked}{note}")
 
@@ -292,7 +303,8 @@ def _train(place: "Workspace", recipe: "Recipe", cost: "Cost", *, world: "World"
     from dlcat.train.session import Finished, Started
     from dlcat.view.progress import TrainProgress
 
-    with _stopping() as stop, TrainProgress(sys.stderr, unit="images") as progress:
+    unit = UNITS[place.catalog[recipe.dataset.name].domain]
+    with _stopping() as stop, TrainProgress(sys.stderr, unit=unit) as progress:
         for event in place.train(recipe, cost, stop=stop, world=world, **how):
             match event:
                 case Started():

@@ -10,7 +10,7 @@ from dlcat import units
 from dlcat.errors import InvalidError
 from dlcat.view.page import clean
 from dlcat.view.report import wilson
-from dlcat.view.results import beside, evaluation, score, scores
+from dlcat.view.results import beside, evaluation, score, scores, shown
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -48,16 +48,17 @@ def render(run: Run, dataset: Dataset) -> str:
 
 def _content(run: Run, dataset: Dataset) -> dict[str, Any]:
     outcome, environment, inputs = run.result(), run.environment(), _inputs(run)
-    test, validation = outcome["metrics"]["test"], outcome["metrics"]["validation"] or {}
+    split, test = shown(outcome)
+    validation = (outcome["metrics"]["validation"] or {}) if split == "test" else {}
     classes = [_cell(name) for name in inputs["classes"]]
     return {
         "front": _front(outcome, dataset),
         "name": clean(outcome["recipe"]),
         "question": clean(outcome["question"]),
         "about": _about(outcome, dataset, environment),
-        "splits": ["test", *(["validation"] if validation else [])],
+        "splits": [split, *(["validation"] if validation else [])],
         "metrics": [_metric(name, test, validation) for name, _ in scores(test)],
-        "interval": _interval(test, outcome["split"]["test"]),
+        "interval": _interval(split, test, outcome["split"][split]),
         "beside": beside(outcome.get("baseline")),
         "classes": [_class(row) for row in test.get("per_class", [])],
         "data": list(_data(outcome, dataset)),
@@ -77,9 +78,10 @@ def _front(outcome: Mapping[str, Any], dataset: Dataset) -> str:
     """The metadata that the Hub reads, as YAML."""
     import yaml
 
-    figures = [{"type": name, "value": outcome["metrics"]["test"][name]} for name, _ in _figures(outcome)]
+    split, metrics = shown(outcome)
+    figures = [{"type": name, "value": metrics[name]} for name, _ in _figures(outcome)]
     task = {"type": PIPELINES[dataset.domain]}
-    about = {"type": dataset.name, "name": clean(dataset.title), "split": "test"}
+    about = {"type": dataset.name, "name": clean(dataset.title), "split": split}
     front = {
         "library_name": "dlcat",
         "pipeline_tag": PIPELINES[dataset.domain],
@@ -93,7 +95,7 @@ def _front(outcome: Mapping[str, Any], dataset: Dataset) -> str:
 
 
 def _figures(outcome: Mapping[str, Any]) -> list[tuple[str, str]]:
-    return scores(outcome["metrics"]["test"])
+    return scores(shown(outcome)[1])
 
 
 def _license(dataset: Dataset) -> dict[str, str]:
@@ -118,11 +120,11 @@ def _metric(name: str, test: Mapping[str, Any], validation: Mapping[str, Any]) -
     return [name, *told]
 
 
-def _interval(test: Mapping[str, Any], examples: int) -> str:
-    if "accuracy" not in test:
+def _interval(split: str, metrics: Mapping[str, Any], examples: int) -> str:
+    if "accuracy" not in metrics:
         return ""
-    low, high = wilson(test["accuracy"], examples)
-    return f"Test accuracy lies in {100 * low:.2f} to {100 * high:.2f} % (Wilson's 95 % interval, {units.count(examples)} examples)."
+    low, high = wilson(metrics["accuracy"], examples)
+    return f"{split.capitalize()} accuracy lies in {100 * low:.2f} to {100 * high:.2f} % (Wilson's 95 % interval, {units.count(examples)} examples)."
 
 
 def _class(row: Mapping[str, Any]) -> list[str]:

@@ -21,7 +21,7 @@ from dlcat.fetch.records import (
     Waiting,
 )
 from dlcat.view.page import clean
-from dlcat.view.results import SHARES
+from dlcat.view.results import SHARES, place, words
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -228,6 +228,7 @@ def _brief(name: str, value: float) -> str:
 
 
 def _ranking(metrics: Mapping[str, float]) -> str:
-    """The metric that ranks: accuracy where there is one, else the first that is no loss, else the loss."""
-    name = "accuracy" if "accuracy" in metrics else next((name for name in metrics if name != "loss"), "loss")
-    return _brief(name, metrics[name])
+    """The metric that ranks, or the loss where there is no other; its name where training has none to compare."""
+    name = min(metrics, key=place)
+    named = "" if name in ("accuracy", "loss") else f"{words(name)} "
+    return named + _brief(name, metrics[name])

@@ -11,7 +11,7 @@ from dlcat import units
 from dlcat.view import charts
 from dlcat.view.facts import Fact, dataset_facts, environment_facts, facts, facts_so_far
 from dlcat.view.pictures import class_name, filters, mistakes
-from dlcat.view.results import SHARES, beside, score
+from dlcat.view.results import SHARES, beside, place, score, shown, words
 from dlcat.view.templates import HERE, library
 
 if TYPE_CHECKING:
@@ -64,7 +64,7 @@ def _content(run: Run) -> dict[str, Any]:
         "name": outcome.get("recipe") or run.name,
         "question": outcome.get("question") or _question(recipe),
         "unfinished": None if outcome else _unfinished(epochs),
-        "score": _score(test, outcome),
+        "score": _score(outcome),
         "facts": list(facts(outcome, epochs) if outcome else facts_so_far(epochs, environment)),
         "charts": list(_charts(epochs, outcome.get("learning_rates") or [], outcome.get("mixtures") or [])),
         "metrics": _metrics(validation, test),
@@ -111,14 +111,15 @@ def _loss(epoch: Mapping[str, Any]) -> float:
     return math.nan if value is None else float(value)
 
 
-def _score(test: Mapping[str, Any], outcome: Mapping[str, Any]) -> Fact | None:
-    names = sorted((key for key in test if isinstance(test[key], int | float)), key=lambda key: key != "accuracy")
+def _score(outcome: Mapping[str, Any]) -> Fact | None:
+    split, metrics = shown(outcome) if outcome else ("test", {})
+    names = sorted((key for key in metrics if isinstance(metrics[key], int | float)), key=place)
     if not names:
         return None
     name = names[0]
-    value, _, unit = score(name, test[name]).partition(" ")
-    note = _interval(name, test[name], outcome)
-    return {"name": f"test {name}", "value": value, "unit": unit, "note": note, "beside": _beside(outcome)}
+    value, _, unit = score(name, metrics[name]).partition(" ")
+    note = _interval(name, metrics[name], split, outcome)
+    return {"name": f"{split} {words(name)}", "value": value, "unit": unit, "note": note, "beside": _beside(outcome)}
 
 
 def _beside(outcome: Mapping[str, Any]) -> str:
@@ -130,12 +131,12 @@ def _decapitalized(sentence: str) -> str:
     return sentence[:1].lower() + sentence[1:]
 
 
-def _interval(name: str, value: float, outcome: Mapping[str, Any]) -> str:
-    number = (outcome.get("split") or {}).get("test")
+def _interval(name: str, value: float, split: str, outcome: Mapping[str, Any]) -> str:
+    number = (outcome.get("split") or {}).get(split)
     if name != "accuracy" or not number or not math.isfinite(value):
         return ""
     low, high = wilson(value, number)
-    return f"{low * 100:.2f} to {high * 100:.2f} % with 95 % confidence, from {units.count(number)} test examples"
+    return f"{low * 100:.2f} to {high * 100:.2f} % with 95 % confidence, from {units.count(number)} {split} examples"
 
 
 def _charts(
@@ -161,8 +162,8 @@ def _metrics(validation: Mapping[str, Any], test: Mapping[str, Any]) -> list[Fac
         for name in dict.fromkeys((*test, *validation))
         if isinstance(test.get(name, validation.get(name)), int | float)
     ]
-    names.sort(key=lambda name: (name != "accuracy", name == "loss"))
-    return [{"name": name, "validation": _cell(name, validation), "test": _cell(name, test)} for name in names]
+    names.sort(key=place)
+    return [{"name": words(name), "validation": _cell(name, validation), "test": _cell(name, test)} for name in names]
 
 
 def _cell(name: str, metrics: Mapping[str, Any]) -> str:

@@ -41,8 +41,9 @@ def result(outcome: Mapping[str, Any], report: Path, console: Console | None = N
     page.line(f"{outcome['recipe']} on {outcome['dataset']['title']}", "bold")
     page.pairs(
         [
-            *((f"test {name}", value) for name, value in scores(test)),
-            *((f"validation {name}", value) for name, value in scores(validation)),
+            *((f"test {words(name)}", value) for name, value in scores(test)),
+            *((f"validation {words(name)}", value) for name, value in scores(validation)),
+            *untested(outcome),
             *evaluation(outcome),
             *ending(outcome),
             ("without a network", beside(outcome.get("baseline"))),
@@ -122,7 +123,8 @@ def ending(outcome: Mapping[str, Any]) -> list[tuple[str, str]]:
     if outcome.get("stopped"):
         leader = outcome["best"]
         facts.append(("stopped", f"after epoch {outcome['epochs']}: {outcome['stopped']}"))
-        facts.append(("best epoch", f"{leader['epoch']}, validation accuracy {units.percent(leader['accuracy'], 2)}"))
+        ((name, value),) = scores({key: value for key, value in leader.items() if key != "epoch"})
+        facts.append(("best epoch", f"{leader['epoch']}, validation {words(name)} {value}"))
     if outcome.get("target"):
         facts.append(("target", _target(outcome["target"])))
     return facts
@@ -150,15 +152,39 @@ def beside(baseline: Mapping[str, Any] | None) -> str:
     return f"{score('accuracy', baseline['accuracy'])} by {baseline['name']}, {learned}"
 
 
-SHARES = frozenset({"accuracy", "error", "top5", "precision", "recall", "f1"})
+SHARES = frozenset(
+    {"accuracy", "error", "top5", "precision", "recall", "f1", "mean_average_precision", "micro_f1", "macro_f1"}
+)
 """Metrics that are shares of one, shown as percentages."""
+LEADING = ("accuracy", "mean_average_precision", "mean_absolute_error")
+"""What ranks runs, of whatever task: it is shown first."""
+
+
+def place(name: str) -> tuple[bool, bool, str]:
+    """Where a metric stands among others: what ranks first, the loss last."""
+    return name not in LEADING, name == "loss", name
+
+
+def words(name: str) -> str:
+    """A metric's name to be read."""
+    return name.replace("_", " ")
+
+
+def shown(outcome: Mapping[str, Any]) -> tuple[str, Mapping[str, Any]]:
+    """What a run is known by: its test, or where the test's labels are not published its validation; split and metrics."""
+    metrics = outcome["metrics"]
+    return ("test", metrics["test"]) if metrics.get("test") else ("validation", metrics.get("validation") or {})
+
+
+def untested(outcome: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """That there is no test, where there is none: as (label, text)."""
+    return [] if outcome["metrics"].get("test") else [("test", "none: its targets are not published")]
 
 
 def scores(metrics: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """The single numbers among metrics, as (name, text); accuracy leads and losses come last."""
+    """The single numbers among metrics, as (name, text); what ranks leads, and losses come last."""
     single = {name: value for name, value in metrics.items() if isinstance(value, int | float)}
-    order = sorted(single, key=lambda name: (name != "accuracy", name == "loss", name))
-    return [(name, score(name, single[name])) for name in order]
+    return [(name, score(name, single[name])) for name in sorted(single, key=place)]
 
 
 def score(name: str, value: float) -> str:
@@ -174,15 +200,16 @@ def _run_cells(run: Run) -> list[str]:
             seconds = sum(epoch["seconds"] for epoch in epochs)
             return [run.name, "", f"{len(epochs)}{total}", "", units.duration(seconds) if epochs else "", "unfinished"]
         outcome = run.result()
-        best = scores(outcome["metrics"]["test"])
+        split, metrics = shown(outcome)
+        best = scores(metrics)
         return [
             run.name,
             outcome["dataset"]["name"],
             str(outcome["epochs"]),
-            best[0][1] if best else "",
+            f"{best[0][1]}{'' if split == 'test' else ' (val.)'}" if best else "",
             units.duration(outcome["seconds"]),
             "finished",
         ]
     # One folder that was tampered with must not hide the others.
-    except (DlcatError, OSError, KeyError, TypeError):
+    except (DlcatError, OSError, AttributeError, KeyError, TypeError):
         return [run.name, "", "", "", "", "damaged"]
