@@ -1,39 +1,19 @@
-"""Augmentations: random changes of a batch of images that leave the label true.
-
-Images are (N, C, H, W), as bytes or floats, on any device. Random numbers are drawn where the generator
-lives: one on the CPU gives the same augmentations on every device.
-"""
+"""Augmentations of images (N, C, H, W), as bytes or floats, on any device."""
 
 from __future__ import annotations
 
-import inspect
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import torch
-from annotated_types import Ge, Gt, Le
+from annotated_types import Ge, Gt
 from torch import Tensor
 from torch.nn import functional
 
-from dlcat.registry import Family
+from dlcat.train.augment import Part, Probability, Shown, augmentation
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-
-@dataclass(frozen=True, slots=True)
-class Traits:
-    """What the rest of dlcat must know of an augmentation."""
-
-    changes: Literal["images", "waveforms", "spectrograms"] = "images"
-    """Images (N, C, H, W) or waveforms (N, 1, T) as they are stored; or spectrograms (N, 1, bands, frames), as the network gets
-    them."""
-
-
-augmentation = Family("augment", __name__, Traits)
-
-Probability = Annotated[float, Ge(0), Le(1)]
-Part = Annotated[float, Gt(0), Le(1)]
 Edge = Literal["zero", "reflect"]
 Fill = Literal["mean", "zero", "noise"]
 
@@ -51,23 +31,6 @@ OPERATIONS = (
     "translate_y",
 )
 """What `rand_augment` draws from."""
-
-
-@dataclass(frozen=True, slots=True)
-class Shown:
-    """Which examples a batch shows, and the how many-th time the split is gone through."""
-
-    positions: Tensor
-    """(N,) of the examples in the training split."""
-    epoch: int
-    """From 1 on."""
-
-
-def telling(rule: Callable[..., Tensor]) -> Callable[[Tensor, torch.Generator, Shown], Tensor]:
-    """The augmentation as a function of all that dlcat knows; one that does not ask what is shown is not told."""
-    if "shown" in inspect.signature(rule).parameters:
-        return rule
-    return lambda images, generator, _: rule(images, generator)
 
 
 @augmentation
@@ -189,14 +152,6 @@ def rand_augment(
 
     changed = _moved(_toned(images.float(), strength), strength, mode)
     return torch.empty_like(images).copy_(changed if images.is_floating_point() else changed.round())
-
-
-def shrink(images: Tensor, size: int) -> Tensor:
-    """Float images (N, C, H, W) with a shorter side of `size` pixels: bilinear, smoothed before pixels are left out."""
-    height, width = images.shape[2:]
-    factor = size / min(height, width)
-    sides = (round(height * factor), round(width * factor))
-    return functional.interpolate(images, sides, mode="bilinear", align_corners=False, antialias=True)
 
 
 def _reflected(images: Tensor, padding: int) -> Tensor:

@@ -1,4 +1,4 @@
-"""Laws of every augmentation, and what each may do to an image."""
+"""Laws of every augmentation of images, and what each may do to one."""
 
 from __future__ import annotations
 
@@ -9,9 +9,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from dlcat.train.augment import OPERATIONS, Shown, augmentation, shrink
+from dlcat.train.augment import Shown, augmentation, shrink
+from dlcat.train.augment.images import OPERATIONS
 
 DTYPES = [torch.uint8, torch.float32]
+OF_IMAGES = [name for name in augmentation if augmentation.traits(name).changes == "images"]
 
 
 def _images(
@@ -34,7 +36,7 @@ def _windows(image: Tensor, padding: int, mode: str) -> list[Tensor]:
 
 
 @pytest.mark.parametrize("dtype", DTYPES, ids=str)
-@pytest.mark.parametrize("name", list(augmentation))
+@pytest.mark.parametrize("name", OF_IMAGES)
 def test_shape_type_and_the_images_handed_in_stay(name: str, dtype: torch.dtype) -> None:
     images = _images(dtype=dtype)
     kept = images.clone()
@@ -43,7 +45,7 @@ def test_shape_type_and_the_images_handed_in_stay(name: str, dtype: torch.dtype)
     assert torch.equal(images, kept)
 
 
-@pytest.mark.parametrize("name", list(augmentation))
+@pytest.mark.parametrize("name", OF_IMAGES)
 def test_the_generator_decides_everything(name: str) -> None:
     images = _images()
     generator = _generator()
@@ -52,7 +54,7 @@ def test_the_generator_decides_everything(name: str) -> None:
     assert not torch.equal(first, second)
 
 
-@pytest.mark.parametrize("name", list(augmentation))
+@pytest.mark.parametrize("name", OF_IMAGES)
 def test_bytes_and_floats_are_augmented_alike(name: str) -> None:
     as_bytes = augmentation[name](_images(), _generator())
     as_floats = augmentation[name](_images(dtype=torch.float32), _generator())
@@ -60,13 +62,13 @@ def test_bytes_and_floats_are_augmented_alike(name: str) -> None:
 
 
 @pytest.mark.parametrize("memory_format", [torch.contiguous_format, torch.channels_last], ids=str)
-@pytest.mark.parametrize("name", list(augmentation))
+@pytest.mark.parametrize("name", OF_IMAGES)
 def test_the_memory_format_stays(name: str, memory_format: torch.memory_format) -> None:
     augmented = augmentation[name](_images().contiguous(memory_format=memory_format), _generator())
     assert augmented.is_contiguous(memory_format=memory_format)
 
 
-@pytest.mark.parametrize("name", list(augmentation))
+@pytest.mark.parametrize("name", OF_IMAGES)
 def test_images_are_changed_one_by_one(name: str) -> None:
     same = _images(count=1).expand(64, -1, -1, -1)
     assert len(augmentation[name](same, _generator()).unique(dim=0)) > 1
@@ -235,7 +237,7 @@ def test_rand_augment_changes_more_images_by_more_the_stronger_it_is() -> None:
 def test_rand_augment_agrees_with_pillow_on_a_rotation() -> None:
     from PIL import Image
 
-    from dlcat.train.augment import _moved
+    from dlcat.train.augment.images import _moved
 
     smooth = torch.nn.functional.interpolate(
         torch.rand(1, 1, 5, 6, generator=_generator()) * 255, (24, 30), mode="bicubic"
