@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import nullcontext
 from dataclasses import dataclass
 from math import ceil
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import torch
 
@@ -18,7 +18,7 @@ from dlcat.layers.standardized import StandardizedConvolution
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from torch import nn
+    from torch import Tensor, nn
 
 _LOWER = {"bf16": torch.bfloat16, "fp16": torch.float16}
 
@@ -40,7 +40,11 @@ class LayerCost:
     kept_bytes: int
     """What it adds to the batch's activations that are kept from the forward pass to the backward pass."""
     receptive_field: tuple[int, ...]
-    """How many positions of the input one of its output depends on, along each axis; statistics of norms aside."""
+    """How many positions of the input one of its output depends on, along each axis; statistics of norms aside.
+
+    Of tokens there is one axis, the text: all of it behind attention, recurrence, and what is taken over the whole text.
+    Where the text ends, which every position behind the filling's being silenced depends on, is left aside as well.
+    """
     jump: tuple[float, ...]
     """How many positions of the input lie between two neighbours of its output; 0 where all depend on the same."""
     block: str
@@ -54,8 +58,8 @@ class Cost:
     parameters: int
     """Learned numbers."""
     macs: int
-    """Multiply-accumulates of one forward pass of one example; convolutions and matrix products count, elementwise work
-    does not."""
+    """Multiply-accumulates of one forward pass of one example; convolutions, matrix products and inverses count,
+    elementwise work and looking up vectors do not."""
     layers: tuple[LayerCost, ...]
     """In the order in which they run; those that have parameters, multiply, keep memory or change the shape."""
     backward_macs: int
@@ -77,6 +81,7 @@ def cost(
     build: Callable[[], nn.Module],
     input_shape: tuple[int, ...],
     *,
+    takes: Literal["signals", "tokens"] = "signals",
     batch_size: int = 2,
     precision: str = "fp32",
 ) -> Cost:
@@ -84,7 +89,8 @@ def cost(
 
     Args:
         build: makes the network; called once, with the meta device as torch's default.
-        input_shape: of one example: (C, H, W) or (C, T).
+        input_shape: of one example: (C, H, W) or (C, T); of tokens (vocabulary, T).
+        takes: what the network takes, as its trait says; memory is told for texts of T tokens.
         batch_size: what memory is told for. Two are the fewest that batch normalization trains on.
         precision: fp32, bf16 or fp16, which memory is told for; below fp32, as autocast on a processor casts.
 
@@ -94,7 +100,7 @@ def cost(
     with without_compiler():
         with torch.device("meta"):
             network = build()
-            batch = torch.empty(batch_size, *input_shape)
+            batch = _batch(batch_size, input_shape, takes)
         with _casting(precision):
             calls = trace(network.train(), batch)
         with _casting(precision):
@@ -110,6 +116,12 @@ def cost(
         kept_bytes=sum(layer.kept_bytes for layer in layers),
         evaluation_peak_bytes=peak_bytes,
     )
+
+
+def _batch(size: int, input_shape: tuple[int, ...], takes: Literal["signals", "tokens"]) -> Tensor:
+    if takes == "tokens":
+        return torch.empty(size, *input_shape[1:], dtype=torch.int64)
+    return torch.empty(size, *input_shape)
 
 
 def _casting(precision: str) -> Autocast | nullcontext[None]:

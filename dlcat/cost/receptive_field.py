@@ -47,11 +47,13 @@ Field = tuple[Sight, ...]
 
 
 class ReceptiveFields:
-    """The fields of all tensors that come from one input (N, C, ...)."""
+    """The fields of all tensors that come from one input: signals (N, C, ...), or tokens (N, T), which are integers."""
 
     def __init__(self, inputs: Tensor) -> None:
         self._fields: MutableMapping[Tensor, Field] = WeakTensorKeyDictionary()
-        self[inputs] = tuple(Sight(length, 2 + axis) for axis, length in enumerate(inputs.shape[2:]))
+        self._are_tokens = not inputs.is_floating_point()
+        before = 1 if self._are_tokens else 2
+        self[inputs] = tuple(Sight(length, before + axis) for axis, length in enumerate(inputs.shape[before:]))
 
     def __setitem__(self, tensor: Tensor, field: Field) -> None:
         self._fields[tensor] = field
@@ -69,6 +71,8 @@ class ReceptiveFields:
     def follow(self, operation: Any, arguments: Sequence[Any], result: Any, *, pointwise: bool) -> None:
         """Note what the results of an operation see.
 
+        What is only asked of tokens, as which of them are filling, is not followed: all would see where the text ends.
+
         Args:
             operation: of ATen, as `aten.convolution`. One that is not known here lets every position see everything.
             arguments: its positional arguments.
@@ -78,6 +82,8 @@ class ReceptiveFields:
         sources = [tensor for tensor in tensors(arguments) if tensor in self and operation not in _SHAPE_ONLY]
         rule = _RULES.get(operation)
         for target in tensors(result) if sources else ():
+            if self._are_tokens and target.dtype == torch.bool:
+                continue
             if pointwise or operation in _PASSING:
                 fields = [_broadcast(self[source], source, target) for source in sources]
             elif rule is not None:
@@ -248,6 +254,11 @@ def _select(sight: Sight, step: _Step) -> Sight:
     return replace(sight, dim=None, start=sight.start + place * sight.jump, jump=Fraction(0))
 
 
+def _embedding(sight: Sight, step: _Step) -> Sight:  # noqa: ARG001 - as the others
+    """A vector in the place of each token: (N, T) to (N, T, C)."""
+    return sight
+
+
 def _split(sight: Sight, step: _Step) -> Sight:
     _, dim = step.given(0, 0)
     return _fixed(sight, step.source) if dim % step.source.dim() == step.dim else sight
@@ -322,6 +333,7 @@ _RULES: dict[Any, Rule] = {
     aten.upsample_nearest2d: _nearest,
     aten.upsample_linear1d: _linear,
     aten.upsample_bilinear2d: _linear,
+    aten.embedding: _embedding,
     aten.slice: _slice,
     aten.select: _select,
     aten.split: _split,
