@@ -11,6 +11,7 @@ import torch
 
 from dlcat.compiler import without_compiler
 from dlcat.cost.memory import Autocast, evaluation_peak
+from dlcat.cost.recurrence import AllSteps
 from dlcat.cost.trace import Call, trace
 from dlcat.layers.convs import Chain
 from dlcat.layers.standardized import StandardizedConvolution
@@ -101,9 +102,9 @@ def cost(
         with torch.device("meta"):
             network = build()
             batch = _batch(batch_size, input_shape, takes)
-        with _casting(precision):
+        with _casting(precision), AllSteps():
             calls = trace(network.train(), batch)
-        with _casting(precision):
+        with _casting(precision), AllSteps():
             peak_bytes = evaluation_peak(network.eval(), batch)
     layers = _layers(network, calls, batch_size)
     return Cost(
