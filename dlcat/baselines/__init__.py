@@ -13,14 +13,19 @@ from typing import Any
 import numpy as np
 
 from dlcat.readers import Examples
+from dlcat.readers.hearing import HeardExamples
+from dlcat.readers.joining import taken
 from dlcat.registry import Family
+
+Known = Examples | HeardExamples
+"""Examples that a baseline can learn from."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Traits:
     """What is known of a baseline before it has learned anything."""
 
-    takes: Callable[[Examples], bool] | None = None
+    takes: Callable[[Known], bool] | None = None
     """Whether it is for such examples; None where it is not for any by itself."""
 
 
@@ -30,16 +35,21 @@ class Fitted:
 
     name: str
     """Of the member that did, which is another one than was asked for where that was `auto`."""
-    predict: Callable[[np.ndarray[Any, Any]], np.ndarray[Any, Any]]
-    """Inputs as they are stored, (n, ...), to class numbers (n,)."""
+    predict: Callable[[Any], np.ndarray[Any, Any]]
+    """Examples to class numbers (n,)."""
 
-    def accuracy(self, examples: Examples, *, piece: int = 1000) -> float:
+    def accuracy(self, examples: Known, *, piece: int = 1000) -> float:
         """The share of right answers, found `piece` examples at a time, so that memory stays small."""
         hits = 0
         for start in range(0, len(examples), piece):
-            chosen = slice(start, start + piece)
-            hits += int((self.predict(np.asarray(examples.inputs[chosen])) == examples.targets[chosen]).sum())
+            some = taken(examples, np.arange(start, min(start + piece, len(examples))))
+            hits += int((self.predict(some) == some.targets).sum())
         return hits / len(examples)
+
+
+def has_classes(examples: Known) -> bool:
+    """Whether each has one of several classes."""
+    return examples.targets.ndim == 1 and examples.targets.dtype.kind == "i"
 
 
 baseline = Family("baseline", __name__, Traits)

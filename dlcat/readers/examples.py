@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
     from torch.utils.data import Dataset as TorchDataset
 
+    from dlcat.readers.ragged import Ragged
+
 Value = TypeVar("Value")
 
 
@@ -96,6 +98,8 @@ class Examples:
     """(N,) equal within what a fair split keeps together, 0 where there is nothing; None where nobody is together."""
     left_out: tuple[str, ...] = ()
     """What could not be used, by name."""
+    texts: Ragged | None = None
+    """(N, bytes) what tokens were made from; None where inputs are no tokens."""
 
     def __len__(self) -> int:
         return len(self.inputs)

@@ -48,6 +48,7 @@ class HeardExamples:
     classes: tuple[str, ...]
     groups: np.ndarray[Any, np.dtype[np.int64]] | None
     left_out: tuple[str, ...]
+    rate_hertz: int
 
     def __len__(self) -> int:
         return len(self.waveforms)
@@ -100,6 +101,7 @@ def heard(examples: SoundExamples, rate_hertz: int, *, skip_bad: bool = False) -
         examples.classes,
         None if examples.groups is None else np.asarray(examples.groups)[kept],
         examples.left_out + tuple(text for each in bad for text in each),
+        rate_hertz,
     )
 
 

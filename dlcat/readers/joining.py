@@ -62,7 +62,8 @@ def taken(examples: Any, positions: np.ndarray[Any, Any]) -> Any:
     }
     match examples:
         case Examples():
-            return replace(examples, inputs=np.asarray(examples.inputs[positions]), **shared)
+            texts = None if examples.texts is None else examples.texts.take(positions)
+            return replace(examples, inputs=np.asarray(examples.inputs[positions]), texts=texts, **shared)
         case EncodedExamples(storage=Tree(folder=folder, paths=paths)):
             return replace(examples, storage=Tree(folder, paths[positions]), **shared)
         case HeardExamples():

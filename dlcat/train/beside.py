@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from dlcat.baselines import baseline
+from dlcat.baselines import Known, baseline
 from dlcat.errors import InvalidError
 from dlcat.readers import Examples
+from dlcat.readers.hearing import HeardExamples
+from dlcat.readers.joining import taken
 from dlcat.train.splits import divided
 
 if TYPE_CHECKING:
@@ -19,6 +20,10 @@ if TYPE_CHECKING:
 
 NUMBERS = 8_000_000
 """A baseline learns from as many examples as make so many numbers, which keeps it within seconds."""
+BYTES_A_WORD = 6
+"""Of text, on average."""
+SAMPLES_A_NUMBER = 16
+"""A hundred frames a second of some coefficients are so many times fewer numbers than the bytes of the waveform."""
 FEWEST = 5_000
 """But from no fewer examples than these, where there are as many."""
 
@@ -31,7 +36,7 @@ def require_takes(recipe: Recipe, train: Ready) -> None:
     """
     name = recipe.baseline.name
     takes = baseline.traits(name).takes
-    if takes is None or (isinstance(train, Examples) and takes(train)):
+    if takes is None or (isinstance(train, Known) and takes(train)):
         return
     kind = "examples that are read while training"
     if isinstance(train, Examples):
@@ -51,14 +56,12 @@ def beside(recipe: Recipe, material: Material) -> dict[str, Any] | None:
         material: its examples.
     """
     train, test = material.train, material.test
-    if recipe.baseline.name == "none" or not isinstance(train, Examples) or not isinstance(test, Examples):
+    if recipe.baseline.name == "none" or not isinstance(train, Known) or not isinstance(test, Known):
         return None
     started = perf_counter()
     kept, _ = divided(recipe, material)
     chosen = _drawn(kept, train, recipe.train.seed)
-    fitted = baseline.bind(recipe.baseline)(
-        replace(train, inputs=np.asarray(train.inputs[chosen]), targets=np.asarray(train.targets[chosen]))
-    )
+    fitted = baseline.bind(recipe.baseline)(taken(train, chosen))
     if fitted is None:
         return None
     return {
@@ -70,9 +73,18 @@ def beside(recipe: Recipe, material: Material) -> dict[str, Any] | None:
     }
 
 
-def _drawn(positions: np.ndarray[Any, Any], train: Examples, seed: int) -> np.ndarray[Any, Any]:
+def _numbers(train: Known) -> int:
+    """How many numbers an example is to a baseline, about."""
+    if isinstance(train, HeardExamples):
+        return max(1, train.waveforms.nbytes // (SAMPLES_A_NUMBER * max(1, len(train))))
+    if train.texts is not None:
+        return max(1, train.texts.nbytes // (BYTES_A_WORD * max(1, len(train))))
+    return int(np.prod(train.inputs.shape[1:]))
+
+
+def _drawn(positions: np.ndarray[Any, Any], train: Known, seed: int) -> np.ndarray[Any, Any]:
     """Those positions, or as many of them as are affordable, in ascending order."""
-    most = max(FEWEST, NUMBERS // int(np.prod(train.inputs.shape[1:])))
+    most = max(FEWEST, NUMBERS // _numbers(train))
     if len(positions) <= most:
         return positions
     return np.sort(np.random.default_rng(seed).choice(positions, most, replace=False))

@@ -151,7 +151,9 @@ def _encoded(examples: Any, encoder: Encoder | None) -> Any:
         return examples
     assert encoder is not None
     tokens = encoder.encode(examples.texts)
-    return Examples(tokens, examples.targets, examples.classes, examples.groups, examples.left_out)
+    return Examples(
+        tokens, examples.targets, examples.classes, examples.groups, examples.left_out, texts=examples.texts
+    )
 
 
 def _groups(recipe: Recipe, train: Any) -> np.ndarray[Any, Any] | None:
