@@ -1,7 +1,7 @@
 """Tiny datasets in exactly upstream's layout, one file per catalog entry: what is written is what must be read.
 
 A file defines `write(folder, seed)`: it writes what lies in the entry's folder after unpacking, and gives for every split
-what a reader finds there, in order. `pack` makes of that an entry that can be fetched from a mirror, so that the whole
+what a reader finds there, in order. `entry` makes of that an entry that can be fetched from a mirror, so that the whole
 program runs on it.
 """
 
@@ -12,12 +12,13 @@ import importlib
 import pkgutil
 import tarfile
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from dlcat.catalog import Dataset
-from dlcat.catalog.dataset import Artifact, Size
+import yaml
+
+from dlcat import locations
 
 Write = Callable[[Path, int], dict[str, list["Written"]]]
 ARCHIVE = "tiny.tar"
@@ -46,30 +47,28 @@ def write(name: str, folder: Path, seed: int = 0) -> dict[str, list[Written]]:
     return written
 
 
-def pack(dataset: Dataset, mirror: Path, folder: Path, seed: int = 0) -> Dataset:
-    """The entry with its tiny version for its only artifact, put on the mirror.
+def entry(name: str, mirror: Path, folder: Path, seed: int = 0) -> dict[str, Any]:
+    """The catalog's entry with its tiny version for its only artifact, which is put on the mirror; as plain data.
 
     Args:
-        dataset: as the catalog has it.
-        mirror: where its archive goes, as `<dataset>/<file>`.
+        name: of the entry.
+        mirror: where the archive goes, as `<name>/<file>`.
         folder: empty; the tiny version is written there first.
         seed: of what is written.
     """
-    written = write(dataset.name, folder, seed)
-    path = mirror / dataset.name / ARCHIVE
+    written = write(name, folder, seed)
+    path = mirror / name / ARCHIVE
     path.parent.mkdir(parents=True, exist_ok=True)
     with tarfile.open(path, "w") as archive:
         for child in sorted(folder.iterdir()):
             archive.add(child, child.name)
-    sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
-    size = path.stat().st_size
-    artifact = Artifact(file=ARCHIVE, size=size, checksums={"sha256": sha256}, provenance="tests", unpack="tar")
-    return replace(
-        dataset,
-        access="open",
-        terms=None,
-        artifacts=[artifact],
-        parts={},
-        size=Size(download=size, unpacked=None),
-        splits={split: len(examples) for split, examples in written.items()},
-    )
+    size, sha256 = path.stat().st_size, hashlib.sha256(path.read_bytes()).hexdigest()
+    raw: dict[str, Any] = yaml.safe_load(locations.shipped("catalog.yaml").read_text(encoding="utf-8"))[name]
+    artifact = {"file": ARCHIVE, "size": size, "checksums": {"sha256": sha256}, "provenance": "tests", "unpack": "tar"}
+    changes = {
+        "access": "open",
+        "size": {"download": size, "unpacked": None},
+        "splits": {split: len(examples) for split, examples in written.items()},
+        "artifacts": [artifact],
+    }
+    return {key: value for key, value in raw.items() if key not in ("terms", "parts", "instructions")} | changes
