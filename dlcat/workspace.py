@@ -358,6 +358,7 @@ class Workspace:
         """
         from dlcat.compiler import without_compiler
         from dlcat.cost import cost
+        from dlcat.models import model as models
         from dlcat.registry import Choice
         from dlcat.train import experiment
 
@@ -383,6 +384,7 @@ class Workspace:
                 shape,
                 batch_size=settings.micro_batch_size or batch_size,
                 precision=precision,
+                takes=models.traits(recipe.model.name).takes,
             )
         except ValueError as error:
             raise InvalidError(f"{recipe.at(('train', 'batch_size'))}: {error}") from error
@@ -410,7 +412,9 @@ class Workspace:
         from dlcat.readers import reader
 
         name, chosen = recipe.dataset.name, self.catalog[recipe.dataset.name].reader
-        gives = reader.traits(chosen.name).gives if chosen is not None and chosen.name in reader else "arrays"
+        if chosen is None or chosen.name not in reader:
+            raise InvalidError(f"{recipe.at(('dataset',))}: no reader decodes {name} yet")
+        gives = reader.traits(chosen.name).gives
         if gives == "records":
             raise InvalidError(f"{recipe.at(('dataset',))}: examples of {name} are records, which are not trained on")
         if recipe.inputs is None and gives != "arrays":
