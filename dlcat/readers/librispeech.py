@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal
 
 from dlcat.errors import VerificationError
 from dlcat.readers.examples import Bad, Example, expect, for_split, reader
-from dlcat.readers.text_lines import lines
+from dlcat.readers.text_lines import lines, required_lines
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator
@@ -135,9 +135,8 @@ def _transcripts(chapter: Chapter) -> Generator[Bad, None, dict[str, str]]:
 def _speakers(path: Path) -> dict[str, tuple[int, str]]:
     """Number of a speaker to its position in the table and its sex."""
     speakers: dict[str, tuple[int, str]] = {}
-    for line in lines(path):
-        expect(not isinstance(line, Bad), path, "lines of UTF-8", line)
-        if isinstance(line, Bad) or line.text.startswith(";"):
+    for line in required_lines(path):
+        if line.text.startswith(";"):
             continue
         fields = [field.strip() for field in line.text.split("|", 4)]
         is_row = len(fields) == 5 and fields[1] in ("F", "M") and fields[0] not in speakers

@@ -49,6 +49,18 @@ def lines(path: Path, *, place: str = "") -> Iterator[Line | Bad]:
         ) from error
 
 
+def required_lines(path: Path) -> Iterator[Line]:
+    """As `lines`, of a file that is of use only where every line can be read.
+
+    Raises:
+        VerificationError: the file is not there, or a line is no UTF-8 or too long.
+    """
+    for line in lines(path):
+        if isinstance(line, Bad):
+            raise VerificationError(f"{path.parent / line.place}: expected {line.expected}, found {line.found}")
+        yield line
+
+
 def _decoded(line: bytes, number: int, place: str) -> Line | Bad:
     if len(line) > LINE_BYTES:
         return Bad(place, f"a line of at most {LINE_BYTES:,} bytes", "a longer one")

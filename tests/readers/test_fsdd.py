@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -15,9 +16,8 @@ RECORDINGS = f"{upstream.TOP}/recordings"
 
 
 @pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    upstream.write(tmp_path, seed=0)
-    return tmp_path
+def folder(tiny: Callable[[str], Path]) -> Path:
+    return tiny("fsdd")
 
 
 def examples(folder: Path, split: str = "train", **options: object) -> list[Example]:

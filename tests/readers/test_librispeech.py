@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -12,16 +13,14 @@ from dlcat.errors import InvalidError, VerificationError
 from dlcat.readers import Bad, Example
 from dlcat.readers.librispeech import librispeech, librispeech_transcripts
 from tests.damage import damaged, require_read_or_refused
-from tests.upstream import librispeech as upstream
 
 CHAPTER = "LibriSpeech/dev-clean/84/198"
 TRANSCRIPTS = f"{CHAPTER}/84-198.trans.txt"
 
 
 @pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    upstream.write(tmp_path, seed=0)
-    return tmp_path
+def folder(tiny: Callable[[str], Path]) -> Path:
+    return tiny("librispeech")
 
 
 def bad(found: list[Example | Bad]) -> list[Bad]:
@@ -96,12 +95,8 @@ def test_a_subset_that_was_not_fetched_is_named_with_the_part_that_brings_it(fol
 
 @settings(max_examples=50)
 @given(data=st.data(), file=st.sampled_from([TRANSCRIPTS, "LibriSpeech/SPEAKERS.TXT"]))
-def test_damaged_texts_are_read_or_refused(
-    data: st.DataObject, file: str, tmp_path_factory: pytest.TempPathFactory
-) -> None:
-    folder = tmp_path_factory.getbasetemp() / "librispeech"
-    if not folder.exists():
-        upstream.write(folder, seed=0)
+def test_damaged_texts_are_read_or_refused(data: st.DataObject, file: str, master: Callable[[str], Path]) -> None:
+    folder = master("librispeech")
     whole = (folder / file).read_bytes()
     try:
         (folder / file).write_bytes(data.draw(damaged(whole)))
