@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from dlcat.readers.examples import Bad, Example, for_split, reader
-from dlcat.readers.text_lines import Line, lines
+from dlcat.readers.text_files import filled_lines
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -99,15 +99,14 @@ def ballroom_beats(folder: Path, split: str) -> Iterator[Example | Bad]:
 def _excerpts(folder: Path, split: str) -> Iterator[Excerpt | Bad]:
     """The lines of the list whose sounds are there."""
     for_split(split, {"all": None})
-    for line in lines(folder / LIST, place=LIST):
-        yield line if isinstance(line, Bad) else _excerpt(folder, line)
+    for line in filled_lines(folder / LIST, folder):
+        yield line if isinstance(line, Bad) else _excerpt(folder, *line)
 
 
-def _excerpt(folder: Path, line: Line) -> Excerpt | Bad:
-    place = f"{LIST}:{line.number}"
-    found = _EXCERPT.fullmatch(line.text)
+def _excerpt(folder: Path, place: str, text: str) -> Excerpt | Bad:
+    found = _EXCERPT.fullmatch(text)
     if found is None:
-        return Bad(place, "a path like ./Waltz/Media-105901.wav", line.text[:80])
+        return Bad(place, "a path like ./Waltz/Media-105901.wav", text[:80])
     if found["dance"] not in DANCES:
         return Bad(place, f"the folder of one of {', '.join(DANCES)}", found["folder"])
     path = f"BallroomData/{found['folder']}/{found['name']}.wav"
@@ -119,7 +118,7 @@ def _excerpt(folder: Path, line: Line) -> Excerpt | Bad:
 def _tempo(folder: Path, excerpt: Excerpt) -> float | Bad:
     """In beats per minute."""
     place = f"{TEMPI}/{excerpt.name}.bpm"
-    said = [line if isinstance(line, Bad) else line.text for line in lines(folder / place, place=place)]
+    said = [line if isinstance(line, Bad) else line[1] for line in filled_lines(folder / place, folder)]
     match said:
         case [str(text)] if (tempo := _number(text)) is not None and SLOWEST <= tempo <= FASTEST:
             return tempo
@@ -133,13 +132,13 @@ def _beats(folder: Path, excerpt: Excerpt) -> tuple[tuple[float, int], ...] | Ba
     """Seconds, ascending, and position in the bar of every beat."""
     place = f"{BEATS}/{excerpt.name}.beats"
     beats: list[tuple[float, int]] = []
-    for line in lines(folder / place, place=place):
+    for line in filled_lines(folder / place, folder):
         if isinstance(line, Bad):
             return line
-        seconds, _, position = line.text.partition(" ")
+        seconds, _, position = line[1].partition(" ")
         time = _number(seconds)
         if time is None or position not in ("1", "2", "3", "4") or (beats and time <= beats[-1][0]):
-            return Bad(f"{place}:{line.number}", "later seconds and a position in the bar, 1 to 4", line.text[:80])
+            return Bad(line[0], "later seconds and a position in the bar, 1 to 4", line[1][:80])
         beats.append((time, int(position)))
     return tuple(beats) or Bad(place, "beats", "none")
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal
 
 from dlcat.errors import VerificationError
 from dlcat.readers.examples import Bad, Example, expect, for_split, reader
-from dlcat.readers.text_lines import lines, required_lines
+from dlcat.readers.text_files import filled_lines, required_lines
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator
@@ -52,7 +52,7 @@ def librispeech(folder: Path, split: str, *, target: Literal["speaker", "sex"] =
     No speaker is in two subsets, so who shall be told apart must be within one: the group is then the chapter, read at one
     sitting; for the sex it is the speaker.
     """
-    speakers = _speakers(folder / INSIDE / "SPEAKERS.TXT")
+    speakers = _speakers(folder)
     for chapter in _chapters(folder, split):
         if chapter.speaker not in speakers:
             yield Bad(chapter.place, "a speaker that SPEAKERS.TXT lists", chapter.speaker)
@@ -71,7 +71,7 @@ def librispeech(folder: Path, split: str, *, target: Literal["speaker", "sex"] =
 def librispeech_transcripts(folder: Path, split: str) -> Iterator[Example | Bad]:
     """Utterances of one subset with what was said: `sound`, a path, and `text`, in capitals and without punctuation."""
     for chapter in _chapters(folder, split):
-        said = yield from _transcripts(chapter)
+        said = yield from _transcripts(folder, chapter)
         for found in _utterances(chapter):
             if isinstance(found, Bad):
                 yield found
@@ -115,31 +115,32 @@ def _utterances(chapter: Chapter) -> Iterator[str | Bad]:
             yield place if name.fullmatch(found) else Bad(place, f"a name like {chapter.name}-0000.flac", found)
 
 
-def _transcripts(chapter: Chapter) -> Generator[Bad, None, dict[str, str]]:
+def _transcripts(folder: Path, chapter: Chapter) -> Generator[Bad, None, dict[str, str]]:
     """What was said in each utterance of a chapter."""
     file = f"{chapter.name}.trans.txt"
     said: dict[str, str] = {}
-    for line in lines(chapter.folder / file, place=f"{chapter.place}/{file}"):
+    for line in filled_lines(chapter.folder / file, folder):
         if isinstance(line, Bad):
             yield line
             continue
-        name, _, text = line.text.partition(" ")
+        place, (name, _, text) = line[0], line[1].partition(" ")
         if text and name.startswith(f"{chapter.name}-") and name not in said:
             said[name] = text.strip()
         else:
             expected = f"{chapter.name}-0000 and what was said, once for each utterance"
-            yield Bad(f"{chapter.place}/{file}:{line.number}", expected, line.text[:80])
+            yield Bad(place, expected, line[1][:80])
     return said
 
 
-def _speakers(path: Path) -> dict[str, tuple[int, str]]:
+def _speakers(folder: Path) -> dict[str, tuple[int, str]]:
     """Number of a speaker to its position in the table and its sex."""
+    path = folder / INSIDE / "SPEAKERS.TXT"
     speakers: dict[str, tuple[int, str]] = {}
-    for line in required_lines(path):
-        if line.text.startswith(";"):
+    for place, text in required_lines(path, folder):
+        if text.startswith(";"):
             continue
-        fields = [field.strip() for field in line.text.split("|", 4)]
+        fields = [field.strip() for field in text.split("|", 4)]
         is_row = len(fields) == 5 and fields[1] in ("F", "M") and fields[0] not in speakers
-        expect(is_row, path, "ID | F or M | SUBSET | MINUTES | NAME", f"line {line.number}: {line.text[:80]}")
+        expect(is_row, path, "ID | F or M | SUBSET | MINUTES | NAME", f"{text[:80]} ({place})")
         speakers[fields[0]] = (len(speakers), fields[1])
     return speakers

@@ -48,6 +48,27 @@ def text_lines(path: Path, folder: Path, *, encoding: str = "utf-8", hint: str =
         yield from decoded_lines(stream, path.relative_to(folder).as_posix(), encoding=encoding)
 
 
+def filled_lines(path: Path, folder: Path) -> Iterator[Line | Bad]:
+    """As `text_lines`, without empty lines, and without spaces around the others."""
+    for line in text_lines(path, folder):
+        if isinstance(line, Bad):
+            yield line
+        elif text := line[1].strip():
+            yield line[0], text
+
+
+def required_lines(path: Path, folder: Path) -> Iterator[Line]:
+    """As `filled_lines`, of a file that is of use only where every line can be read.
+
+    Raises:
+        VerificationError: the file is not there, or a line is too long or no UTF-8.
+    """
+    for line in filled_lines(path, folder):
+        if isinstance(line, Bad):
+            raise VerificationError(f"{folder / line.place}: expected {line.expected}, found {line.found}")
+        yield line
+
+
 def decoded_lines(stream: BinaryIO, name: str, *, encoding: str = "utf-8") -> Iterator[Line | Bad]:
     """As `text_lines`, of a stream that has this name."""
     for number, line in byte_lines(stream):

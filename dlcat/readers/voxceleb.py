@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 import re
 from dataclasses import dataclass
+from itertools import islice
 from typing import TYPE_CHECKING, Literal
 
 from dlcat.errors import VerificationError
 from dlcat.readers.examples import Bad, Example, expect, for_split, reader
-from dlcat.readers.text_lines import lines, required_lines
+from dlcat.readers.text_files import filled_lines, required_lines
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -54,7 +55,7 @@ def voxceleb(folder: Path, split: str, *, target: Literal["speaker", "gender"] =
     """
     for_split(split, {**IDENTIFICATION, **VERIFICATION})
     table, separator, name = VERIFICATION.get(split, VERIFICATION["vox1-dev"])
-    speakers = _speakers(folder / table, separator)
+    speakers = _speakers(folder, table, separator)
     chosen = {number for number, each in speakers.items() if split in IDENTIFICATION or each.split == name}
     found = _below(folder, sorted(chosen)) if split.startswith("vox2") else _listed(folder, split, chosen)
     for path in found:
@@ -82,37 +83,35 @@ def voxceleb_trials(
     veri_test is VoxCeleb1-O, list_test_all E and list_test_hard H; a 2 at the end marks the cleaned version.
     """
     for_split(split, {"vox1-test": None})
-    for line in lines(folder / f"{trials}.txt"):
+    for line in filled_lines(folder / f"{trials}.txt", folder):
         if isinstance(line, Bad):
             yield line
             continue
-        place, fields = f"{trials}.txt:{line.number}", line.text.split()
+        place, fields = line[0], line[1].split()
         if len(fields) == 3 and fields[0] in ("0", "1") and all(map(_UTTERANCE.fullmatch, fields[1:])):
             record = {"sound": f"wav/{fields[1]}", "other": f"wav/{fields[2]}"}
             yield Example(record, int(fields[0]), place)
         else:
-            yield Bad(place, "0 or 1 and two paths like id10270/x6uYqmx31kE/00001.wav", line.text[:80])
+            yield Bad(place, "0 or 1 and two paths like id10270/x6uYqmx31kE/00001.wav", line[1][:80])
 
 
 def _listed(folder: Path, split: str, chosen: set[str]) -> Iterator[str | Bad]:
     """The utterances of VoxCeleb1 in a split, in the order of upstream's list."""
     there = _folders(folder / "wav", chosen, JOIN)
-    for line in lines(folder / LIST):
+    for line in filled_lines(folder / LIST, folder):
         if isinstance(line, Bad):
             yield line
             continue
-        number, _, path = line.text.partition(" ")
+        place, (number, _, path) = line[0], line[1].partition(" ")
         found = _UTTERANCE.fullmatch(path)
         if found is None or number not in IDENTIFICATION.values():
-            yield Bad(
-                f"{LIST}:{line.number}", "1, 2 or 3 and a path like id10001/1zcIwhmdeo4/00001.wav", line.text[:80]
-            )
+            yield Bad(place, "1, 2 or 3 and a path like id10001/1zcIwhmdeo4/00001.wav", line[1][:80])
         elif found["speaker"] not in chosen or number != IDENTIFICATION.get(split, number):
             continue
         elif found["speaker"] in there and os.path.isfile(folder / "wav" / path):
             yield f"wav/{path}"
         else:
-            yield Bad(f"{LIST}:{line.number}", f"the sound wav/{path}", "none")
+            yield Bad(place, f"the sound wav/{path}", "none")
 
 
 def _below(folder: Path, chosen: list[str]) -> Iterator[str]:
@@ -141,20 +140,19 @@ def _folders(top: Path, chosen: set[str], hint: str) -> set[str]:
     return there
 
 
-def _speakers(path: Path, separator: str) -> dict[str, Speaker]:
+def _speakers(folder: Path, table: str, separator: str) -> dict[str, Speaker]:
     """The rows of a table of speakers by their ids."""
+    path = folder / table
     speakers: dict[str, Speaker] = {}
-    for line in required_lines(path):
-        if line.number == 1:
-            continue
-        fields = [field.strip() for field in line.text.split(separator)]
+    for place, text in islice(required_lines(path, folder), 1, None):  # the first is the header
+        fields = [field.strip() for field in text.split(separator)]
         is_row = len(fields) >= 4 and _SPEAKER.fullmatch(fields[0]) and fields[0] not in speakers
         is_row = is_row and fields[2] in ("m", "f") and fields[-1] in ("dev", "test")
         expect(
             bool(is_row),
             path,
             "an id like id10001, name, m or f, ..., dev or test",
-            f"line {line.number}: {line.text[:80]}",
+            f"{text[:80]} ({place})",
         )
         speakers[fields[0]] = Speaker(len(speakers), fields[2], fields[-1])
     expect(len(speakers) > 0, path, "a table of speakers", "none")
