@@ -24,7 +24,14 @@ from dlcat.train.splits import splits_of
 from dlcat.workspace import Workspace
 
 NAMES = sorted(path.stem for path in locations.shipped("recipes").rglob("*.yaml"))
-FEW = ("train.batch_size=4", "train.epochs=1", "train.validation=0.2", "train.precision=fp32", "train.examples=null")
+FEW = (
+    "train.batch_size=4",
+    "train.epochs=1",
+    "train.validation=0.2",
+    "train.precision=fp32",
+    "train.examples=null",
+    "train.labelled=null",
+)
 
 
 def _fake(place: Workspace, recipe: Recipe, count: int) -> Examples:

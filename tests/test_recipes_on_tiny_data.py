@@ -19,7 +19,14 @@ from tests import upstream
 
 NAMES = {path.stem: path for path in sorted(locations.shipped("recipes").rglob("*.yaml"))}
 TINY = [name for name, path in NAMES.items() if load(path).dataset.name in upstream.names()]
-SHORT = ("train.epochs=1", "train.batch_size=4", "train.micro_batch_size=null", "train.examples=null", "target=null")
+SHORT = (
+    "train.epochs=1",
+    "train.batch_size=4",
+    "train.micro_batch_size=null",
+    "train.examples=null",
+    "train.labelled=null",
+    "target=null",
+)
 SMALLER = {
     "pictures": ("inputs.size=32", "inputs.workers=0"),
     "words": ("inputs.size=100", "inputs.length=40"),

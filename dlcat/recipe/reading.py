@@ -88,7 +88,7 @@ def _normal(raw: dict[str, Any]) -> dict[str, Any]:
     from dlcat.schema import choice
 
     normal = dict(raw)
-    for key in ("dataset", "inputs", "task", "optimizer", "schedule", "baseline"):
+    for key in ("dataset", "inputs", "task", "regularizer", "optimizer", "schedule", "baseline"):
         if key in normal:
             normal[key] = choice(normal[key])
     for key in ("augment", "mix"):

@@ -55,6 +55,17 @@ class ProgressiveResize:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Labelled:
+    """Few labels: the other examples are trained on without theirs, as far as a regularizer learns from them."""
+
+    __pydantic_config__: ClassVar[dict[str, Any]] = STRICT
+    examples: Annotated[int, Ge(1)]
+    """So many examples to train on keep their labels: drawn by the seed, as many of each class."""
+    share: Annotated[float, Gt(0), Lt(1)] = 0.25
+    """Of each batch that has labels; an epoch is as many batches as the whole training split makes."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Split:
     """Which of the dataset's examples are learned from, looked at and tested on."""
 
@@ -100,6 +111,8 @@ class Train:
     examples: Annotated[int, Ge(1)] | None = None
     """Only so many examples of the training split are used, validation among them: drawn by the seed, each class with the
     share that it has in the whole; null: all of them."""
+    labelled: Labelled | None = None
+    """Only some of the examples to train on keep their labels; null: all do."""
     folds: Annotated[int, Ge(2)] | None = None
     """Instead of a share: the seed deals the training split into so many folds, each with every class's share, and one of
     them is the validation split (cross-validation; Stone 1974); null: no folds."""
@@ -192,6 +205,8 @@ class Recipe:
     """What is done to training inputs, in order."""
     mix: list[Choice] = field(default_factory=list)
     """How two training examples become one; for each batch one of them is drawn."""
+    regularizer: Choice = field(default_factory=partial(Choice, name="none"))
+    """What is added to the loss that needs no targets."""
     optimizer: Choice
     """How weights follow the gradient."""
     schedule: Choice = field(default_factory=partial(Choice, name="constant"))
@@ -233,6 +248,7 @@ class Recipe:
             "model": model,
             "augment": [choice.plain() for choice in self.augment],
             "mix": [choice.plain() for choice in self.mix],
+            "regularizer": self.regularizer.plain(),
             "optimizer": self.optimizer.plain(),
             "schedule": self.schedule.plain(),
             "train": asdict(self.train),

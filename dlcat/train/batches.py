@@ -112,6 +112,10 @@ class Batches:
         """The same examples, made into numbers as that device, in the same place, takes them."""
         return replace(self, device=device)
 
+    def labelled_of(self, batch_size: int) -> int:
+        """How many of so many examples of a batch have a label; of most splits, all."""
+        return batch_size
+
     def shuffled(
         self,
         batch_size: int,

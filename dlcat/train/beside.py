@@ -12,6 +12,7 @@ from dlcat.errors import InvalidError
 from dlcat.readers import Examples
 from dlcat.readers.hearing import HeardExamples
 from dlcat.readers.joining import taken
+from dlcat.train.division import balanced
 from dlcat.train.splits import divided
 
 if TYPE_CHECKING:
@@ -60,6 +61,8 @@ def beside(recipe: Recipe, material: Material) -> dict[str, Any] | None:
         return None
     started = perf_counter()
     kept, _ = divided(recipe, material)
+    if recipe.train.labelled is not None:  # of the others the network learns too, but not their classes
+        kept = kept[balanced(train.targets[kept], recipe.train.labelled.examples, recipe.train.seed)]
     chosen = _drawn(kept, train, recipe.train.seed)
     fitted = baseline.bind(recipe.baseline)(taken(train, chosen))
     if fitted is None:

@@ -53,6 +53,8 @@ def contradictions(recipe: Recipe) -> Iterator[Fault]:
         yield ("train", "fold"), f"expected {limit}, found {settings.fold}"
     if recipe.mix and _smallest_piece(settings) == 1:
         yield ("train", key), "mix makes one example out of two; expected at least 2 at a time, found 1"
+    if recipe.mix and settings.labelled is not None:
+        yield ("mix",), "mixes targets, which not all examples have; with train.labelled expected none"
     if not settings.holds_out:
         for rule in going_by_validation(recipe):
             yield ("train", "validation"), f"{rule} goes by the validation split; expected a share above 0, found 0"

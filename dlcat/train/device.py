@@ -103,7 +103,7 @@ def choose(
         precision: as in the recipe.
         layout: as in the recipe.
         norm_name: the norm, which decides the faster layout.
-        searches: whether losses are compared along a line, which takes more digits than bf16 has.
+        searches: whether losses or outputs are compared along a line, which takes more digits than bf16 has.
         compiled: as in the recipe; the rule does without.
 
     Raises:
@@ -176,7 +176,7 @@ def _precision(device: torch.device, wanted: Precision, searches: bool) -> tuple
     if wanted != "auto":
         return wanted, SET
     if searches:
-        return "fp32", "the optimizer compares losses along a line"
+        return "fp32", "losses or outputs are compared along a line"
     if device.type == "cuda":
         if torch.cuda.is_bf16_supported(including_emulation=False):
             return "bf16", "the GPU has bf16 units"

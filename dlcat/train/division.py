@@ -35,7 +35,8 @@ def told(settings: Train, count: int, kept: Positions, held: Positions) -> str:
     """How they came about, of so many examples, in words."""
     fold = "" if settings.folds is None else f"fold {settings.fold} of 0 to {settings.folds - 1}, "
     of = "" if settings.examples is None else f" (themselves out of {count}, each class with its share)"
-    return f"{fold}{len(held)} of {len(kept) + len(held)} training examples{of}, drawn by seed {settings.seed}"
+    labels = "" if settings.labelled is None else f"; {settings.labelled.examples} of the others keep their labels"
+    return f"{fold}{len(held)} of {len(kept) + len(held)} training examples{of}, drawn by seed {settings.seed}{labels}"
 
 
 def hold_out(
@@ -56,6 +57,14 @@ def sample(targets: np.ndarray[Any, Any], number: int, seed: int) -> Positions:
     """Ascending positions of so many examples, drawn by the seed; a class's share is that of the whole, give or take one."""
     dealt = _by_class(targets, seed)
     return np.sort(dealt[np.arange(number) * len(dealt) // number])
+
+
+def balanced(targets: np.ndarray[Any, Any], number: int, seed: int) -> Positions:
+    """Ascending positions of so many examples, drawn by the seed: as many of each class, as far as it has them, give or take one."""
+    dealt = _by_class(targets, seed)
+    classes = targets[dealt]
+    turn = np.arange(len(dealt)) - np.searchsorted(classes, classes)  # which of its class an example is
+    return np.sort(dealt[np.argsort(turn, kind="stable")[:number]])
 
 
 def fold(

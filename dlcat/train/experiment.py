@@ -32,6 +32,7 @@ from dlcat.train.distributed import ALONE
 from dlcat.train.fitting import augmenting, finishes, fitting, require_changeable, require_resizable, require_takes
 from dlcat.train.mix import mix as mixes
 from dlcat.train.mix import mixing
+from dlcat.train.regularizers import regularizer as regularizers
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -67,6 +68,8 @@ class Experiment:
     schedule: Callable[[float], float]
     augmentations: tuple[Callable[[Tensor, torch.Generator, Shown], Tensor], ...]
     mixes: tuple[Callable[[Tensor, Tensor, np.random.Generator], Mixed], ...]
+    regularizer: Callable[[Callable[[Tensor], Tensor], Tensor, Tensor], Tensor] | None
+    """(network, inputs, outputs) of a piece to a term of the loss."""
     base_rates: tuple[float, ...]
     """The optimizer's learning rate per parameter group, before the schedule."""
     looks: list[Look]
@@ -224,11 +227,38 @@ def build(
         following(schedules.bind(recipe.schedule), looks),
         tuple(augmenting(choice) for choice in recipe.augment if not finishes(choice)),
         tuple(mixes.bind(choice) for choice in recipe.mix),
+        _regularizer(recipe, task, device),
         tuple(group["lr"] for group in built.param_groups),
         looks,
         world,
         tuple(augmenting(choice) for choice in recipe.augment if finishes(choice)),
     )
+
+
+def _regularizer(recipe: Recipe, task: Task, device: Device) -> Callable[..., Tensor] | None:
+    """What the recipe adds to the loss; None where that is nothing.
+
+    Raises:
+        InvalidError: it is not for this task, or not in this precision.
+    """
+    name = recipe.regularizer.name
+    if name == "none":
+        return None
+    if task.targets != "classes":
+        raise InvalidError(
+            f"{recipe.at(('regularizer',))}: {name} goes by probabilities of classes, of which one is there; with task "
+            f"{recipe.task.name} expected none"
+        )
+    if regularizers.traits(name).compares and models.traits(recipe.model.name).takes == "tokens":
+        raise InvalidError(
+            f"{recipe.at(('regularizer',))}: {name} moves inputs a little, and tokens cannot; expected none"
+        )
+    if regularizers.traits(name).compares and device.precision != "fp32":
+        raise InvalidError(
+            f"{recipe.at(('train', 'precision'))}: {name} compares what is said of inputs that hardly differ, and in "
+            f"{device.precision} they are equal; expected fp32"
+        )
+    return regularizers.bind(recipe.regularizer)
 
 
 def _require_divisible(recipe: Recipe, optimizer: Optimizer, device: Device) -> None:
@@ -291,7 +321,7 @@ def device_for(recipe: Recipe, device: str) -> Device:
         settings.precision,
         settings.layout,
         recipe.model.norm.name,
-        searches=searches(recipe),
+        searches=searches(recipe) or regularizers.traits(recipe.regularizer.name).compares,
         compiled=settings.compile,
     )
 

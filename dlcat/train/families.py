@@ -21,6 +21,7 @@ from dlcat.registry import Choice, Family
 from dlcat.tasks import task as tasks
 from dlcat.train.augment import augmentation as augmentations
 from dlcat.train.mix import mix as mixes
+from dlcat.train.regularizers import regularizer as regularizers
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -40,6 +41,7 @@ FAMILIES: dict[str, Family] = {
     "algorithm": algorithm,
     "augment": augmentations,
     "mix": mixes,
+    "regularizer": regularizers,
     "optimizer": optimizers,
     "schedule": schedules,
     "baseline": baselines,
@@ -90,6 +92,7 @@ def resolve(recipe: Recipe) -> Recipe:
         ),
         augment=[_full(augmentations, choice) for choice in recipe.augment],
         mix=[_full(mixes, choice) for choice in recipe.mix],
+        regularizer=_full(regularizers, recipe.regularizer),
         optimizer=_full(optimizers, recipe.optimizer),
         schedule=_full(schedules, recipe.schedule),
         baseline=_full(baselines, recipe.baseline),
@@ -104,6 +107,7 @@ def _choices(raw: dict[str, Any]) -> Iterator[tuple[Where, Family, Choice]]:
         (("inputs",), inputs, raw.get("inputs")),
         (("task",), tasks, raw.get("task")),
         (("model",), models, model),
+        (("regularizer",), regularizers, raw.get("regularizer")),
         (("optimizer",), optimizers, raw.get("optimizer")),
         (("schedule",), schedules, raw.get("schedule")),
         (("baseline",), baselines, raw.get("baseline")),

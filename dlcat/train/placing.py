@@ -13,6 +13,7 @@ from dlcat.readers.hearing import HeardExamples
 from dlcat.train.batches import InputStatistics, TokenBatches, resident, statistics
 from dlcat.train.decoded import ReadBatches, decoding
 from dlcat.train.heard import Heard, listening
+from dlcat.train.labelled import UNLABELLED
 
 if TYPE_CHECKING:
     from dlcat.inputs import Form
@@ -83,4 +84,4 @@ def told(targets: torch.Tensor, classes: int) -> dict[str, Any]:
     if own.dim() == 2:
         counts = zip((own == 1).sum(0).tolist(), (own == 0).sum(0).tolist(), strict=True)
         return {"label_counts": list(counts)}
-    return {"class_counts": torch.bincount(own, minlength=classes).tolist()}
+    return {"class_counts": torch.bincount(own[own != UNLABELLED], minlength=classes).tolist()}

@@ -10,6 +10,7 @@ import numpy as np
 from dlcat.errors import InvalidError
 from dlcat.train.contradictions import going_by_validation
 from dlcat.train.division import divide, told
+from dlcat.train.labelled import hide_labels
 from dlcat.train.placing import batches_of, measure
 
 if TYPE_CHECKING:
@@ -46,7 +47,7 @@ def splits_of(recipe: Recipe, material: Material, device: Device) -> Splits:
 
     Raises:
         InvalidError: there are fewer examples than the recipe wants, or too few for its folds, or what is left to train on
-            does not fill one batch.
+            does not fill one batch, or has fewer examples than are to keep their labels.
     """
     settings, train = recipe.train, material.train
     _require_enough(recipe, len(train))
@@ -67,7 +68,7 @@ def splits_of(recipe: Recipe, material: Material, device: Device) -> Splits:
     if material.validation is not None:
         validation = batches_of(material.validation, None, device, measured, form)
     return Splits(
-        batches_of(train, chosen, device, measured, form),
+        hide_labels(recipe, batches_of(train, chosen, device, measured, form)),
         validation,
         None if material.test is None else batches_of(material.test, None, device, measured, form),
         _told(recipe, material, chosen, held),

@@ -11,14 +11,16 @@ from torch.nn.utils import clip_grad_norm_
 
 from dlcat.optim.closure import Closure, needs_closure
 from dlcat.train.gradients import GradientSum
+from dlcat.train.labelled import UNLABELLED
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from torch import Tensor
+    from torch import Tensor, nn
 
     from dlcat.train.batches import Batch
     from dlcat.train.experiment import Experiment
+    from dlcat.train.mix import Mixed
 
     Forward = Callable[[Tensor], Tensor]
 
@@ -125,9 +127,42 @@ def _losses(
     for inputs, targets in batch.pieces(experiment.piece_size(len(batch))):
         mixed = mix(inputs)
         with experiment.device.autocast():
-            outputs = forward(experiment.resize(mixed.inputs, progress))
-            loss = mixed.loss(experiment.task, outputs, targets)
-        yield loss, mixed.hits(experiment.task, outputs.detach(), targets), len(targets)
+            shown = experiment.resize(mixed.inputs, progress)
+            outputs = forward(shown)
+            loss, hits = _judged(experiment, batch, mixed, outputs, targets)
+            if experiment.regularizer is not None:
+                loss = loss + experiment.regularizer(_unnoticed(experiment.model, forward), shown, outputs)
+        yield loss, hits, len(targets)
+
+
+def _judged(
+    experiment: Experiment, batch: Batch, mixed: Mixed, outputs: Tensor, targets: Tensor
+) -> tuple[Tensor, Tensor]:
+    """Mean loss and hits of a piece; where only some examples of the batch have labels, they stand for all of it."""
+    labelled = batch.split.labelled_of(len(batch))
+    if labelled == len(batch):
+        return mixed.loss(experiment.task, outputs, targets), mixed.hits(experiment.task, outputs.detach(), targets)
+    known, stands_for = targets != UNLABELLED, len(batch) / labelled
+    said, truth = outputs[known], targets[known]
+    if not len(truth):
+        return said.sum(), said.new_zeros(())  # nothing, and yet something to go back from
+    loss = mixed.loss(experiment.task, said, truth) * (stands_for * len(truth) / len(targets))
+    return loss, mixed.hits(experiment.task, said.detach(), truth) * stands_for
+
+
+def _unnoticed(model: nn.Module, forward: Forward) -> Forward:
+    """The model as a function that leaves its running averages as they are: they are to be those of real inputs."""
+
+    def say(inputs: Tensor) -> Tensor:
+        before = [buffer.clone() for buffer in model.buffers()]
+        outputs = forward(inputs)
+        for buffer, kept in zip(model.buffers(), before, strict=True):
+            buffer.data.copy_(
+                kept
+            )  # of `data`: for autograd nothing has changed, since training reads no running average
+        return outputs
+
+    return say
 
 
 def _rewinder(noise: torch.Generator, device: torch.device) -> Callable[[], None]:

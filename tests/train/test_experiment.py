@@ -43,7 +43,8 @@ def _weights(built: Experiment) -> list[torch.Tensor]:
 def test_every_name_that_a_recipe_may_hold_is_looked_up(place: Workspace) -> None:
     wrong = {"name": "nope", "options": {}}
     raw = {
-        "dataset": "nope",
+        "dataset": wrong,
+        "inputs": wrong,
         "task": wrong,
         "model": {**wrong, **dict.fromkeys(PARTS, wrong)},
         "augment": [wrong],
@@ -51,9 +52,20 @@ def test_every_name_that_a_recipe_may_hold_is_looked_up(place: Workspace) -> Non
         "optimizer": wrong,
         "schedule": wrong,
         "baseline": wrong,
+        "regularizer": wrong,
     }
     places = [where for where, _ in families.check(place.catalog, raw)]
-    choices = [("task",), ("model",), ("optimizer",), ("schedule",), ("augment", 0), ("mix", 0), ("baseline",)]
+    choices = [
+        ("inputs",),
+        ("task",),
+        ("model",),
+        ("optimizer",),
+        ("schedule",),
+        ("augment", 0),
+        ("mix", 0),
+        ("baseline",),
+        ("regularizer",),
+    ]
     choices += [("model", part) for part in PARTS]
     assert sorted(map(str, places)) == sorted(map(str, [("dataset",), *[(*where, "name") for where in choices]]))
     assert len(choices) == len(FAMILIES)

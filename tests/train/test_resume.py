@@ -99,6 +99,12 @@ RECIPES: dict[str, tuple[str, ...]] = {
     ),
     "weights of classes": ("task={name: classify, class_weights: balanced}", "train.micro_batch_size=50"),
     "one of two mixes": ("mix=[{name: mixup, probability: 0.5}, cutmix]", "train.micro_batch_size=50"),
+    "directions in which little changes much": (
+        "regularizer={name: vat, entropy: 0.1}",
+        "model={name: convnet, widths: [8, 16], dropout: 0.3, norm: batch}",
+        "train.labelled={examples: 100}",
+        "train.micro_batch_size=50",
+    ),
     "a schedule that watches": ("schedule=plateau", "train.epochs=4"),
     "a full batch": ("train.batch_size=full", "optimizer=conjugate_gradient", "schedule=constant", "train.epochs=6"),
     **{f"optimizer {name}": (f"optimizer={_with_rate(name)}",) for name in optimizer},
