@@ -63,6 +63,8 @@ class Example:
     """Where upstream has it: `file`, or `file:line`."""
     group: str = ""
     """What it shares with others so that a fair test has all of them or none: a speaker, a recording, an author; or nothing."""
+    absent: tuple[str, ...] | None = None
+    """Of several classes, those it is known not to have, where nobody looked for the rest; None: all that are not in `target`."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -33,7 +33,7 @@ def test_what_is_written_is_what_is_read(name: str, seed: int, tmp_path: Path) -
 
 def _plain(example: Example) -> Written:
     assert example.place
-    return Written(example.input, example.target, example.group)
+    return Written(example.input, example.target, example.group, example.absent)
 
 
 def _require_equal_arrays(read: tuple[np.ndarray, np.ndarray], expected: list[Written]) -> None:  # type: ignore[type-arg]

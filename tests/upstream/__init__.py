@@ -33,6 +33,7 @@ class Written:
     target: Any
     """A class number for readers that give arrays; else as in `Example`."""
     group: str = ""
+    absent: tuple[str, ...] | None = None
 
 
 def names() -> list[str]:

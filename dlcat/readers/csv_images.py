@@ -1,0 +1,57 @@
+"""csv_images: a folder of pictures per split, and a CSV file that says which class each is of."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from dlcat.readers.csv_rows import rows
+from dlcat.readers.examples import Bad, Example, expect, for_split, reader
+from dlcat.readers.fetched import names_in
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from dlcat.readers.csv_rows import Row
+
+
+@reader(gives="pictures")
+def csv_images(
+    folder: Path,
+    split: str,
+    *,
+    train: str = "train",
+    test: str = "test",
+    picture_column: str = "ID",
+    class_column: str = "Class",
+    classes: tuple[str, ...] = (),
+) -> Iterator[Example | Bad]:
+    """<train>/train.csv with the pictures in <train>/Train/, and <test>/test.csv with those in <test>/Test/, which has no classes.
+
+    A contest packs it so (Analytics Vidhya); `classes` are the only ones there may be, where they are given.
+    """
+    inside = for_split(split, {"train": train, "test": test})
+    top = folder / inside
+    expect(top.is_dir(), top, f"a folder with {split}.csv and {split.capitalize()}/", "none")
+    pictures = names_in(top / split.capitalize(), "")
+    columns = [picture_column] if split == "test" else [picture_column, class_column]
+    seen: set[str] = set()
+    for row in rows(top / f"{split}.csv", columns, place=f"{inside}/{split}.csv"):
+        yield row if isinstance(row, Bad) else _picture(row, f"{inside}/{split}", pictures, classes, seen)
+
+
+def _picture(
+    row: Row, listed: str, pictures: frozenset[str], classes: tuple[str, ...], seen: set[str]
+) -> Example | Bad:
+    """What a row says of one picture."""
+    name, target = row.values[0], row.values[1] if len(row.values) > 1 else None
+    place = f"{listed}.csv:{row.line}"
+    if name not in pictures:
+        return Bad(place, f"a picture in {listed.capitalize()}/", f"none named {name!r}")
+    if name in seen:
+        return Bad(place, "each picture once", f"{name!r} again")
+    if target is not None and classes and target not in classes:
+        return Bad(place, f"one of {', '.join(classes)}", repr(target))
+    seen.add(name)
+    top, _, split = listed.rpartition("/")
+    return Example(f"{top}/{split.capitalize()}/{name}", target, place)
