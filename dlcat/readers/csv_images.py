@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from dlcat.readers.csv_rows import rows
+from dlcat.readers.csv_table import rows
 from dlcat.readers.examples import Bad, Example, expect, for_split, reader
 from dlcat.readers.fetched import names_in
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from dlcat.readers.csv_rows import Row
+    from dlcat.readers.csv_table import Row
 
 
 @reader(gives="pictures")

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import os
-from contextlib import contextmanager
-from typing import IO, TYPE_CHECKING
+from typing import TYPE_CHECKING
 
 from dlcat.errors import VerificationError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
 
@@ -26,22 +24,6 @@ def require_file(path: Path, part: str) -> Path:
     if not path.is_file():
         raise missing(path, "a file", part)
     return path
-
-
-@contextmanager
-def opened(path: Path) -> Iterator[IO[bytes]]:
-    """The file, to read its bytes.
-
-    Raises:
-        VerificationError: it is not there, or cannot be read, now or later.
-    """
-    try:
-        with open(path, "rb") as stream:
-            yield stream
-    except OSError as error:
-        raise VerificationError(
-            f"{path}: cannot be read: {error.strerror}", hint="`dlcat verify NAME` says what is missing"
-        ) from error
 
 
 def names_in(folder: Path, part: str) -> frozenset[str]:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import IO, TYPE_CHECKING, Any, NoReturn
 
 from dlcat.errors import VerificationError
-from dlcat.readers.fetched import opened
+from dlcat.readers.text_files import opened
 from dlcat.readers.positions import Positions
 
 if TYPE_CHECKING:

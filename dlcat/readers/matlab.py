@@ -14,7 +14,7 @@ from typing import IO, TYPE_CHECKING, Any, NoReturn
 import numpy as np
 
 from dlcat.errors import VerificationError
-from dlcat.readers.fetched import opened
+from dlcat.readers.text_files import opened
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator

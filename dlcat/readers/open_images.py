@@ -13,7 +13,7 @@ from functools import partial
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
-from dlcat.readers.csv_rows import rows
+from dlcat.readers.csv_table import rows
 from dlcat.readers.examples import Bad, Example, expect, for_split, read_bytes, reader
 from dlcat.readers.fetched import missing, require_file
 from dlcat.readers.fields import UnfitError, attempt
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from dlcat.readers.csv_rows import Row
+    from dlcat.readers.csv_table import Row
 
 CLASSES = "class-descriptions-boxable.csv"
 LISTS = {

@@ -8,7 +8,7 @@ from io import BytesIO
 from typing import Any
 
 import numpy as np
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 
 from dlcat.errors import VerificationError
 
@@ -105,6 +105,8 @@ def decode(content: bytes, crops: Crops, chance: tuple[int, int] | None) -> np.n
     try:
         with Image.open(BytesIO(content)) as picture:
             return _part(picture, crops, chance)
+    except UnidentifiedImageError as error:  # its own words are an address in memory
+        raise ValueError(f"cannot be decoded: it begins {content[:12]!r}") from error
     except (OSError, SyntaxError, Image.DecompressionBombError) as error:
         raise ValueError(f"cannot be decoded: {error}") from error
 

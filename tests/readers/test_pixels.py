@@ -87,8 +87,9 @@ def test_every_kind_of_colour_becomes_three_channels_or_one(mode: str) -> None:
 
 
 REFUSED = {
-    "no picture": (b"<html>", "cannot be decoded"),
-    "nothing": (b"", "cannot be decoded"),
+    "no picture": (b"<html>", "cannot be decoded: it begins b'<html>'"),
+    "nothing": (b"", "cannot be decoded: it begins b''"),
+    "a bomb": (_encoded(Image.new("1", (20_000, 20_000)), "PNG"), r"Image size \(400000000 pixels\) exceeds limit"),
     "cut off": (_encoded(_picture(60, 60), "JPEG")[:400], "cannot be decoded"),
     "16 bits": (_encoded(Image.fromarray(np.zeros((9, 9), np.uint16)), "PNG"), "more than 8 bits"),
 }
@@ -100,6 +101,13 @@ def test_what_cannot_be_decoded_is_named(content: bytes, reason: str, tmp_path: 
     path.write_bytes(content)
     with pytest.raises(VerificationError, match=rf"odd\.jpg: expected a picture, found one that .*{reason}"):
         decode_at(Place(str(path)), CENTER, None)
+
+
+def test_the_bytes_decide_the_format_and_the_name_does_not(tmp_path: Path) -> None:
+    """ImageNet has a PNG among its files named .JPEG."""
+    (tmp_path / "n02105855_2933.JPEG").write_bytes(_encoded(_picture(30, 20), "PNG"))
+    found = decode_at(Place(str(tmp_path / "n02105855_2933.JPEG")), CENTER, None)
+    assert np.array_equal(found, decode(_encoded(_picture(30, 20), "PNG"), CENTER, None))
 
 
 def test_a_bomb_is_refused_before_it_is_decoded(monkeypatch: pytest.MonkeyPatch) -> None:
