@@ -30,28 +30,29 @@ def csv_images(
 
     A contest packs it so (Analytics Vidhya); `classes` are the only ones there may be, where they are given.
     """
-    inside = for_split(split, {"train": train, "test": test})
-    top = folder / inside
-    expect(top.is_dir(), top, f"a folder with {split}.csv and {split.capitalize()}/", "none")
-    pictures = names_in(top / split.capitalize(), "")
+    top = for_split(split, {"train": train, "test": test})
+    listed, inside = f"{top}/{split}.csv", f"{top}/{split.capitalize()}"
+    expect((folder / top).is_dir(), folder / top, f"a folder with {split}.csv and {split.capitalize()}/", "none")
+    pictures = names_in(folder / inside, "")
     columns = [picture_column] if split == "test" else [picture_column, class_column]
     seen: set[str] = set()
-    for row in rows(top / f"{split}.csv", columns, place=f"{inside}/{split}.csv"):
-        yield row if isinstance(row, Bad) else _picture(row, f"{inside}/{split}", pictures, classes, seen)
+    for row in rows(folder / listed, columns, place=listed):
+        if isinstance(row, Bad):
+            yield row
+        else:
+            yield _picture(row, f"{listed}:{row.line}", inside, pictures, classes, seen)
 
 
 def _picture(
-    row: Row, listed: str, pictures: frozenset[str], classes: tuple[str, ...], seen: set[str]
+    row: Row, place: str, inside: str, pictures: frozenset[str], classes: tuple[str, ...], seen: set[str]
 ) -> Example | Bad:
     """What a row says of one picture."""
     name, target = row.values[0], row.values[1] if len(row.values) > 1 else None
-    place = f"{listed}.csv:{row.line}"
     if name not in pictures:
-        return Bad(place, f"a picture in {listed.capitalize()}/", f"none named {name!r}")
+        return Bad(place, f"a picture in {inside}/", f"none named {name!r}")
     if name in seen:
         return Bad(place, "each picture once", f"{name!r} again")
     if target is not None and classes and target not in classes:
         return Bad(place, f"one of {', '.join(classes)}", repr(target))
     seen.add(name)
-    top, _, split = listed.rpartition("/")
-    return Example(f"{top}/{split.capitalize()}/{name}", target, place)
+    return Example(f"{inside}/{name}", target, place)

@@ -11,7 +11,7 @@ from dlcat.errors import InvalidError, VerificationError, nearest
 from dlcat.registry import Family
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
     from torch.utils.data import Dataset as TorchDataset
@@ -31,6 +31,8 @@ class Traits:
 
     gives: Gives = "arrays"
     """In which form it gives a split's examples."""
+    names: Callable[[Path], Sequence[str]] | None = None
+    """Reads the names of its classes, in label order, from the dataset's folder: where the catalog only says how many there are."""
 
 
 reader = Family("reader", "dlcat.readers", Traits)

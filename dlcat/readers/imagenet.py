@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 import re
+from collections import Counter
 from typing import TYPE_CHECKING
 
 from dlcat.readers.examples import Bad, Example, expect, for_split, reader
 from dlcat.readers.fetched import missing, names_in, require_file
 from dlcat.readers.matlab import Variable, headers, values
+from dlcat.readers.text_files import text_lines
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -25,7 +27,15 @@ BOXES = ".xml"
 """Bounding boxes lie beside the pictures, where they were fetched."""
 
 
-@reader(gives="pictures")
+def class_names(folder: Path) -> list[str]:
+    """What the devkit calls each class, in label order; where two are called the same (crane), with their synset ids."""
+    table = synsets(folder / DEVKIT / "meta.mat")
+    short = {synset: words.partition(",")[0] for synset, (_, words) in sorted(table.items())}
+    often = Counter(short.values())
+    return [name if often[name] == 1 else f"{name} ({synset})" for synset, name in short.items()]
+
+
+@reader(gives="pictures", names=class_names)
 def imagenet(folder: Path, split: str) -> Iterator[Example | Bad]:
     """n01440764/*.JPEG for training, ILSVRC2012_val_*.JPEG for validation, test pictures without labels.
 
@@ -37,18 +47,18 @@ def imagenet(folder: Path, split: str) -> Iterator[Example | Bad]:
     if split == "test":
         yield from _unlabelled(folder, tops)
         return
-    devkit_numbers = synsets(folder / DEVKIT / "meta.mat")
-    classes = {synset: position for position, synset in enumerate(sorted(devkit_numbers))}
+    table = synsets(folder / DEVKIT / "meta.mat")
+    classes = {synset: position for position, synset in enumerate(sorted(table))}
     flat = next((top for top in tops if split == "validation" and _listed(folder / top, "val")), None)
     if flat is None:
         yield from _sorted(folder, tops, classes, split)
     else:
-        by_number = {number: classes[synset] for synset, number in devkit_numbers.items()}
+        by_number = {number: classes[synset] for synset, (number, _) in table.items()}
         yield from _validation(folder, flat, by_number)
 
 
-def synsets(path: Path) -> dict[str, int]:
-    """The classes' synset ids, each with the number that the devkit gives it, 1 to 1,000; from data/meta.mat.
+def synsets(path: Path) -> dict[str, tuple[int, str]]:
+    """The classes' synset ids, each with the number that the devkit gives it, 1 to 1,000, and its words; from data/meta.mat.
 
     Raises:
         VerificationError: the table is missing, or not what the devkit's readme says.
@@ -57,7 +67,7 @@ def synsets(path: Path) -> dict[str, int]:
     about = headers(path).get("synsets", Variable("nothing", ()))
     expect(about.kind == "struct", path, "a structure named synsets", f"{about.kind} of shape {about.shape}")
     table = values(path, ["synsets"], most_bytes=TABLE_BYTES)["synsets"]
-    wanted = {"ILSVRC2012_ID", "WNID", "num_children"}
+    wanted = {"ILSVRC2012_ID", "WNID", "num_children", "words"}
     expect(
         len(table) > 0 and wanted <= set(table[0]),
         path,
@@ -68,12 +78,12 @@ def synsets(path: Path) -> dict[str, int]:
         leaves = [
             row for row in table if int(row["num_children"].item()) == 0
         ]  # the others are what these are kinds of
-        found = {row["WNID"]: int(row["ILSVRC2012_ID"].item()) for row in leaves}
+        found = {str(row["WNID"]): (int(row["ILSVRC2012_ID"].item()), str(row["words"])) for row in leaves}
     except (AttributeError, ValueError, OverflowError) as error:
         expect(False, path, "one number of every synset, and of its children", error)
         raise
     named = all(SYNSET.fullmatch(synset) for synset in found)
-    numbered = sorted(found.values()) == list(range(1, len(leaves) + 1))
+    numbered = sorted(number for number, _ in found.values()) == list(range(1, len(leaves) + 1))
     expect(named and numbered, path, f"ids of {len(leaves):,} synsets, numbered from 1", "others")
     return found
 
@@ -104,20 +114,17 @@ def _validation(folder: Path, top: str, classes: dict[int, int]) -> Iterator[Exa
     path = require_file(folder / DEVKIT / "ILSVRC2012_validation_ground_truth.txt", "")
     left = set(_listed(folder / top, "val"))
     place = f"{DEVKIT}/{path.name}"
-    with open(path, "rb") as lines:
-        for number, line in enumerate(iter(lambda: lines.readline(100), b""), 1):
-            name = os.path.join(top, f"ILSVRC2012_val_{number:08d}.JPEG")
-            text = line.strip()
-            label = classes.get(int(text)) if text.isdigit() and len(text) < 9 else None
-            if label is None:
-                yield Bad(
-                    f"{place}:{number}", f"a class number, 1 to {len(classes):,}", text.decode("ascii", "replace")
-                )
-            elif os.path.basename(name) not in left:
-                yield Bad(name, f"a picture, as {path.name} has a line for it", "none")
-            else:
-                left.remove(os.path.basename(name))
-                yield Example(name, label, name)
+    for number, line in enumerate(text_lines(path, folder), 1):
+        text = "" if isinstance(line, Bad) else line[1].strip()
+        name = os.path.join(top, f"ILSVRC2012_val_{number:08d}.JPEG")
+        label = classes.get(int(text)) if text.isascii() and text.isdigit() and len(text) < 9 else None
+        if label is None:
+            yield Bad(f"{place}:{number}", f"a class number, 1 to {len(classes):,}", text[:20])
+        elif os.path.basename(name) not in left:
+            yield Bad(name, f"a picture, as {path.name} has a line for it", "none")
+        else:
+            left.remove(os.path.basename(name))
+            yield Example(name, label, name)
     for name in sorted(left):
         yield Bad(os.path.join(top, name), f"a line with its label in {path.name}", "none")
 

@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 from typing import IO, TYPE_CHECKING, Any, NoReturn
 
 from dlcat.errors import VerificationError
-from dlcat.readers.text_files import opened
 from dlcat.readers.positions import Positions
+from dlcat.readers.text_files import opened
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
@@ -21,7 +21,7 @@ CHUNK_BYTES = 1 << 20
 ELEMENT_BYTES = 1 << 25
 """The longest element that is believed: 32 MiB. COCO's longest outline is below 1 MiB."""
 CUT = 16
-"""An error so near to the end of what was read may come from the end itself: \\uXXXX, -Infinity."""
+"""A fault, or a number's end, so near to the end of what was read may come from that end: \\uXXXX, -Infinity, 1.5e-7."""
 _SPACE = re.compile(r"[ \t\r\n]*")
 
 
@@ -120,12 +120,19 @@ class _Scanner:
         while True:
             if self.peek() != '"':
                 self.fail("a name in quotes")
-            name = self._value().value
+            name = self._name()
             self._take(":")
             yield name
             if self.peek() == "}":
                 return
             self._take(",")
+
+    def _name(self) -> str:
+        element = self._value()
+        try:
+            return str(element.decoded())
+        except UnicodeDecodeError:
+            self.fail("a name in UTF-8", repr(element.value))
 
     def items(self) -> Iterator[Element]:
         """The elements of the array after the colon; of any other value, which is passed over, none."""
@@ -156,7 +163,8 @@ class _Scanner:
 
     def fail(self, expected: str, found: str = "") -> NoReturn:
         """Say what is wrong here."""
-        found = found or repr(self._text[self._at : self._at + 20]) or "the end"
+        ahead = self._text[self._at : self._at + 20]
+        found = found or (repr(ahead) if ahead else "the end")
         where = f"{self._path}, byte {self._start + self._at:,}"
         raise VerificationError(
             f"{where}: expected {expected}, found {found}", hint="fetch it again with `dlcat fetch NAME --force`"
@@ -176,10 +184,12 @@ class _Scanner:
                 if not (self._is_cut(error) and self._more()):
                     self.fail(f"JSON ({_reason(error)})")
                 continue
-            if end < len(self._text) or not self._more():  # a number may go on
-                element = Element(self._start + self._at, self._text[self._at : end], value)
-                self._at = end
-                return element
+            length = end - self._at
+            if type(value) in (int, float) and end > len(self._text) - CUT and self._more():
+                continue  # it may go on: 1, 1.5, 1.5e-7
+            element = Element(self._start + self._at, self._text[self._at : self._at + length], value)
+            self._at += length
+            return element
 
     def _is_cut(self, error: Exception) -> bool:
         """Whether the fault may be that the rest was not read yet."""

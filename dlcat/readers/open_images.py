@@ -57,14 +57,19 @@ FLAGS = ("IsOccluded", "IsTruncated", "IsGroupOf", "IsDepiction", "IsInside")
 ANSWERS = {"0": False, "1": True, "-1": None}
 
 
-@reader(gives="pictures")
+def class_names(folder: Path) -> list[str]:
+    """The names of the boxable classes, in upstream's order."""
+    return list(classes_by_id(folder).values())
+
+
+@reader(gives="pictures", names=class_names)
 def open_images(folder: Path, split: str, *, turned: bool = True) -> Iterator[Example | Bad]:
     """Pictures with those of the 600 boxable classes that people saw in them, and those that they looked for in vain.
 
     Of classes that nobody looked for nothing is known. Pictures are as they are stored; without `turned`, those are left out
     that should be turned to stand upright, by the list's column Rotation.
     """
-    classes = _classes(folder)
+    classes = classes_by_id(folder)
     labels = _Labels(list(classes.values()))
     yield from labels.read(folder, f"{split}-annotations-human-imagelabels-boxable.csv", split, classes)
     for found in _listed(folder, split):
@@ -86,7 +91,7 @@ def open_images_boxes(folder: Path, split: str) -> Iterator[Example | Bad]:
     unknown) and `boxes`, each with `class`, `box` (left, top, right and bottom as shares of the sides) and what people said of
     the object: `occluded`, `truncated`, `group`, `depiction`, `inside` (None: not asked).
     """
-    classes = _classes(folder)
+    classes = classes_by_id(folder)
     identities, turns = Positions(), array("h")
     for found in _listed(folder, split):
         if isinstance(found, Bad):
@@ -110,7 +115,7 @@ def open_images_boxes(folder: Path, split: str) -> Iterator[Example | Bad]:
             yield _record(folder, split, found[0], turns[at], [])
 
 
-def _classes(folder: Path) -> dict[str, str]:
+def classes_by_id(folder: Path) -> dict[str, str]:
     """The classes' names by their ids (/m/011k07), in upstream's order."""
     path = require_file(folder / CLASSES, "")
     lines = list(csv.reader(read_bytes(path).decode("utf-8", "replace").splitlines()))

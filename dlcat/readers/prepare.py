@@ -12,6 +12,7 @@ import json
 import os
 import shutil
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -204,7 +205,7 @@ def _written(
     dataset: Dataset, split: str, read: Any, staging: Path, gives: Gives, skip_bad: bool, folder: Path
 ) -> dict[str, Any]:
     """Write what a reader gives; its classes and what had to be left out."""
-    told = promised(dataset)
+    told = _told(dataset, folder)
     what = f"{dataset.name}, split {split}"
     if gives == "arrays":
         inputs, targets = read
@@ -221,6 +222,17 @@ def _written(
         np.save(staging / f"{name}.npy", array, allow_pickle=False)
     classes = found.names or told.classes or ()
     return {"classes": classes, "left_out": usable.left_out, "left_out_count": usable.left_out_count}
+
+
+def _told(dataset: Dataset, folder: Path) -> Promised:
+    """What the catalog promises, and the names of the classes, where only the files have them."""
+    told = promised(dataset)
+    assert dataset.reader is not None
+    names_in = reader.traits(dataset.reader.name).names
+    if told.kind != "classes" or told.names is not None or names_in is None:
+        return told
+    names = tuple(names_in(folder))
+    return replace(told, names=names, count=len(names))
 
 
 def _publish(staging: Path, target: Path, names: tuple[str, ...]) -> None:

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 NAMED = 1000
 """So many of those left out are kept by name; all are counted."""
+UNKNOWN = 255
+"""Of several classes, one of which nobody said whether the example has it."""
 NONE = -1
 """The class of an example of which upstream tells none."""
 
@@ -35,6 +37,8 @@ class Targets:
     groups: list[int] = field(default_factory=list)
     several: bool = False
     """Whether an example has several classes."""
+    absent: dict[int, list[int]] = field(default_factory=dict)
+    """Of an example, the classes it is known not to have, where nothing is known of the rest."""
 
     def __post_init__(self) -> None:
         self.positions = {name: number for number, name in enumerate(self.promised.names or ())}
@@ -42,17 +46,20 @@ class Targets:
     def take(self, example: Example) -> Bad | None:
         """Note the example's target and group; or say why it cannot be."""
         try:
+            absent = None if example.absent is None else [self._class(name) for name in example.absent]
             self.values.append(self._value(example.target))
         except ValueError as error:
             return Bad(example.place, str(error), repr(example.target))
+        if absent is not None:
+            self.absent[len(self.groups)] = absent
         self.groups.append(group_number(example.group))
         return None
 
     def arrays(self) -> dict[str, np.ndarray[Any, Any]]:
         """`targets` and `groups`.
 
-        Targets are (N,) int64, class numbers, -1 for none; (N, K) uint8, 1 for each class an example has; or (N,) float32, NaN for
-        none. Groups are (N,) int64, equal within a group, 0 where there is none.
+        Targets are (N,) int64, class numbers, -1 for none; (N, K) uint8, 1 for each class an example has, 255 where nobody knows;
+        or (N,) float32, NaN for none. Groups are (N,) int64, equal within a group, 0 where there is none.
         """
         return {"targets": self._targets(), "groups": np.array(self.groups, np.int64)}
 
@@ -90,6 +97,9 @@ class Targets:
             return np.array(self.values, np.float32)
         if self.several:
             marks = np.zeros((len(self.values), len(self.positions)), np.uint8)
+            for row, absent in self.absent.items():
+                marks[row] = UNKNOWN
+                marks[row, absent] = 0
             for row, numbers in enumerate(self.values):
                 marks[row, numbers] = 1
             return marks

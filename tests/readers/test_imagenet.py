@@ -14,7 +14,7 @@ from scipy.io import loadmat, savemat
 
 from dlcat.errors import InvalidError, VerificationError
 from dlcat.readers import Bad, Example
-from dlcat.readers.imagenet import DEVKIT, imagenet, synsets
+from dlcat.readers.imagenet import DEVKIT, class_names, imagenet, synsets
 from tests.upstream import Written
 from tests.upstream import imagenet as upstream
 
@@ -37,9 +37,22 @@ def _bad(folder: Path, split: str) -> list[Bad]:
 def test_synsets_and_their_numbers_are_what_scipy_reads(tmp_path: Path, written: dict[str, list[Written]]) -> None:
     path = tmp_path / DEVKIT / "meta.mat"
     table = loadmat(path, squeeze_me=True)["synsets"]
-    leaves = {str(row["WNID"]): int(row["ILSVRC2012_ID"]) for row in table if int(row["num_children"]) == 0}
+    leaves = {
+        str(row["WNID"]): (int(row["ILSVRC2012_ID"]), str(row["words"]))
+        for row in table
+        if int(row["num_children"]) == 0
+    }
     assert synsets(path) == leaves
     assert set(leaves) == set(upstream.SYNSETS)
+
+
+def test_classes_have_the_first_of_their_words_for_names_and_their_ids_where_that_is_not_enough(tmp_path: Path) -> None:
+    words = {"n02012849": "crane", "n01440764": "tench, Tinca tinca", "n03126707": "crane"}
+    rows = [(number, synset, words[synset], 0) for number, synset in enumerate(words, 1)]
+    table = np.array([rows], [(name, object) for name in ("ILSVRC2012_ID", "WNID", "words", "num_children")])
+    (tmp_path / DEVKIT).mkdir(parents=True)
+    savemat(tmp_path / DEVKIT / "meta.mat", {"synsets": table})
+    assert class_names(tmp_path) == ["tench", "crane (n02012849)", "crane (n03126707)"]
 
 
 def test_classes_are_in_the_order_of_ids_whatever_numbers_the_devkit_gives(
@@ -53,7 +66,7 @@ def test_classes_are_in_the_order_of_ids_whatever_numbers_the_devkit_gives(
     )  # type: ignore[index]
     numbers = synsets(tmp_path / DEVKIT / "meta.mat")
     lines = [int(line) for line in (tmp_path / TRUTH).read_text().split()]
-    assert [numbers[names[target]] for target in _targets(tmp_path, "validation").values()] == lines
+    assert [numbers[names[target]][0] for target in _targets(tmp_path, "validation").values()] == lines
 
 
 @pytest.mark.parametrize("top", ["val", "validation"])
@@ -141,12 +154,12 @@ def test_the_devkit_is_needed(tmp_path: Path) -> None:
     [
         ({"other": np.ones(3)}, r"expected a structure named synsets, found nothing of shape \(\)"),
         ({"synsets": np.ones((3, 1))}, r"found double of shape \(3, 1\)"),
-        ({"synsets": {"WNID": "n01440764"}}, "expected fields ILSVRC2012_ID, WNID, num_children"),
-        ({"synsets": {"WNID": "n1", "ILSVRC2012_ID": 1.0, "num_children": 0.0}}, "expected ids of 1 synsets, numbered from 1"),
-        ({"synsets": {"WNID": "n01440764", "ILSVRC2012_ID": 2.0, "num_children": 0.0}}, "expected ids of 1 synsets"),
-        ({"synsets": {"WNID": "n01440764", "ILSVRC2012_ID": np.ones(2), "num_children": 0.0}}, "expected one number of every synset"),
-        ({"synsets": {"WNID": "n01440764", "ILSVRC2012_ID": "1", "num_children": np.nan}}, "expected one number of every synset"),
-        ({"synsets": {"WNID": np.ones(2), "ILSVRC2012_ID": 1.0, "num_children": 0.0}}, "expected ids of 1 synsets"),
+        ({"synsets": {"WNID": "n01440764"}}, "expected fields ILSVRC2012_ID, WNID, num_children, words"),
+        ({"synsets": {"WNID": "n1", "ILSVRC2012_ID": 1.0, "num_children": 0.0, "words": "fish"}}, "expected ids of 1 synsets, numbered from 1"),
+        ({"synsets": {"WNID": "n01440764", "ILSVRC2012_ID": 2.0, "num_children": 0.0, "words": "fish"}}, "expected ids of 1 synsets"),
+        ({"synsets": {"WNID": "n01440764", "ILSVRC2012_ID": np.ones(2), "num_children": 0.0, "words": "fish"}}, "expected one number of every synset"),
+        ({"synsets": {"WNID": "n01440764", "ILSVRC2012_ID": "1", "num_children": np.nan, "words": "fish"}}, "expected one number of every synset"),
+        ({"synsets": {"WNID": np.ones(2), "ILSVRC2012_ID": 1.0, "num_children": 0.0, "words": "fish"}}, "expected ids of 1 synsets"),
     ],
 )  # fmt: skip
 def test_a_table_that_is_not_as_it_should_be_is_refused(tmp_path: Path, table: dict[str, Any], message: str) -> None:

@@ -26,8 +26,8 @@ def _lists(content: dict[str, Any]) -> list[str]:
     return [name for name, value in content.items() if isinstance(value, list)]
 
 
-@given(content=objects, indent=st.sampled_from([None, 1]), escaped=st.booleans(), chunk=st.integers(1, 40))
-@settings(max_examples=100)
+@given(content=objects, indent=st.sampled_from([None, 1]), escaped=st.booleans(), chunk=st.sampled_from([1, 7, 40]))
+@settings(max_examples=50)
 def test_the_elements_are_those_that_the_standard_library_finds(
     tmp_path_factory: pytest.TempPathFactory, content: dict[str, Any], indent: int | None, escaped: bool, chunk: int
 ) -> None:

@@ -149,13 +149,18 @@ def test_what_is_no_hdf5_is_refused(tmp_path: Path, raw: bytes) -> None:
         _read(tmp_path)
 
 
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, bytes]:
+    """A folder that is read, and its digitStruct.mat."""
+    folder = tmp_path_factory.mktemp("whole")
+    return folder, _photographs(folder, [("1.png", [BOX]), ("2.png", [BOX, BOX])]).read_bytes()
+
+
 @given(at=st.integers(0, 12_000), value=st.binary(min_size=1, max_size=4))
 @settings(max_examples=100)
-def test_a_damaged_file_is_read_or_refused(tmp_path_factory: pytest.TempPathFactory, at: int, value: bytes) -> None:
-    folder = tmp_path_factory.getbasetemp()
-    path = _photographs(folder, [("1.png", [BOX]), ("2.png", [BOX, BOX])])
-    raw = path.read_bytes()
-    path.write_bytes(raw[:at] + value + raw[at + len(value) :])
+def test_a_damaged_file_is_read_or_refused(whole: tuple[Path, bytes], at: int, value: bytes) -> None:
+    folder, raw = whole
+    (folder / "train" / "digitStruct.mat").write_bytes(raw[:at] + value + raw[at + len(value) :])
     try:
         assert all(isinstance(each, Example | Bad) for each in _read(folder))
     except DlcatError as error:

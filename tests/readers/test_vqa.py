@@ -19,11 +19,15 @@ QUESTIONS = "v2_OpenEnded_mscoco_val2014_questions.json"
 ANNOTATIONS = "v2_mscoco_val2014_annotations.json"
 
 
-def _small() -> dict[str, list[Any]]:
-    questions = [{"image_id": 5, "question": f"Who {number}?", "question_id": number} for number in (50, 51)]
+def _annotation(number: int) -> dict[str, Any]:
     answers = [{"answer": "me", "answer_confidence": "yes", "answer_id": number} for number in range(1, 11)]
     about = {"question_type": "who", "multiple_choice_answer": "me", "answer_type": "other", "image_id": 5}
-    return {"questions": questions, "annotations": [about | {"question_id": 51, "answers": answers}, about | {"question_id": 50, "answers": answers}]}  # fmt: skip
+    return about | {"question_id": number, "answers": answers}
+
+
+def _small() -> dict[str, list[Any]]:
+    questions = [{"image_id": 5, "question": f"Who {number}?", "question_id": number} for number in (50, 51)]
+    return {"questions": questions, "annotations": [_annotation(51), _annotation(50)]}
 
 
 def _read(folder: Path, content: dict[str, list[Any]]) -> list[Example | Bad]:
