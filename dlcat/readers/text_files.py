@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING, BinaryIO
 
 from dlcat.errors import VerificationError
 from dlcat.readers.examples import Bad, expect
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
     Line = tuple[str, str]
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
 
 MOST_BYTES = 1 << 22
 """Of one line, and of a text that has a file of its own: the longest known (an article of Wikipedia) has half of it."""
+BLOCK_BYTES = 1 << 18
+"""Read at a time."""
 MISSING = "`dlcat verify NAME` says what is missing"
 
 
@@ -71,30 +74,46 @@ def required_lines(path: Path, folder: Path) -> Iterator[Line]:
 
 def decoded_lines(stream: BinaryIO, name: str, *, encoding: str = "utf-8") -> Iterator[Line | Bad]:
     """As `text_lines`, of a stream that has this name."""
-    for number, line in byte_lines(stream):
-        place = f"{name}:{number}"
-        if line is None:
-            yield Bad(place, f"a line of at most {MOST_BYTES} bytes", "a longer one")
-            continue
-        text = decoded(line, place, encoding)
-        yield text if isinstance(text, Bad) else (place, text.removesuffix("\n").removesuffix("\r"))
-
-
-def byte_lines(stream: BinaryIO) -> Iterator[tuple[int, bytes | None]]:
-    """The number of every line, from 1, and the line with its end; None instead of one that is too long."""
-    number = 0
-    while line := stream.readline(MOST_BYTES):
+    number = 1
+    for block in _blocks(stream):
+        lines = (
+            [Bad("", f"a line of at most {MOST_BYTES} bytes", "a longer one")]
+            if block is None
+            else _split(block, encoding)
+        )
+        for number, line in enumerate(lines, number):  # noqa: B020  # it goes on where the last block ended
+            place = f"{name}:{number}"
+            yield (place, line) if isinstance(line, str) else replace(line, place=place)
         number += 1
-        if len(line) < MOST_BYTES or line.endswith(b"\n"):
-            yield number, line
+
+
+def _split(block: bytes, encoding: str) -> Sequence[str | Bad]:
+    """The lines of a block; decoded at once where all of it is text, which takes a third of the time."""
+    try:
+        lines: Sequence[str | Bad] = block.decode(encoding).removesuffix("\n").split("\n")
+    except UnicodeDecodeError:
+        lines = [decoded(line, "", encoding) for line in block.removesuffix(b"\n").split(b"\n")]
+    if b"\r" in block:
+        lines = [line.removesuffix("\r") if isinstance(line, str) else line for line in lines]
+    return lines
+
+
+def _blocks(stream: BinaryIO) -> Iterator[bytes | None]:
+    """The stream in pieces of whole lines; None stands for a line that is too long."""
+    while block := stream.read(BLOCK_BYTES):
+        if block.endswith(b"\n"):
+            yield block
             continue
-        rest = stream.readline(MOST_BYTES)
-        if rest:
-            while rest and not rest.endswith(b"\n"):
-                rest = stream.readline(MOST_BYTES)
-            yield number, None
-        else:  # the last line, and just as long as may be
-            yield number, line
+        whole, newline, begun = block.rpartition(b"\n")
+        line = begun + stream.readline(MOST_BYTES)
+        if len(line.removesuffix(b"\n")) <= MOST_BYTES:
+            yield whole + newline + line
+            continue
+        if whole:
+            yield whole + newline
+        while not line.endswith(b"\n") and line:
+            line = stream.readline(MOST_BYTES)
+        yield None
 
 
 def decoded(content: bytes, place: str, encoding: str = "utf-8") -> str | Bad:

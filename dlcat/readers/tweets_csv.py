@@ -32,15 +32,15 @@ def tweets_csv(folder: Path, split: str, *, repair: bool = False) -> Iterator[Ex
     found = str(first) if isinstance(first, str | Bad) else ",".join(first[1])
     expect(found == ",".join(header), folder / file, f"the header {','.join(header)}", found[:100])
     for row in rows:
-        yield row if isinstance(row, Bad) else _tweet(*row, repair=repair)
-
-
-def _tweet(place: str, fields: list[str], *, repair: bool) -> Example | Bad:
-    text, label = fields[-1], fields[1] if len(fields) > 2 else None
-    if label is not None and label not in LABELS:
-        return Bad(place, "the label 0 or 1", repr(label[:20]))
-    target = None if label is None else LABELS[label]
-    return Example(_decoded_once_more(text) if repair else text, target, place, text)
+        if isinstance(row, Bad):
+            yield row
+            continue
+        place, (_, *label, text) = row
+        if label and label[0] not in LABELS:
+            yield Bad(place, "the label 0 or 1", repr(label[0][:20]))
+        else:
+            target = LABELS[label[0]] if label else None
+            yield Example(_decoded_once_more(text) if repair else text, target, place, text)
 
 
 def _decoded_once_more(text: str) -> str:

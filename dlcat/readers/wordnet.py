@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from dlcat.errors import VerificationError
 from dlcat.readers.examples import Bad, Example, for_split, reader
-from dlcat.readers.text_files import byte_lines, decoded, opened
+from dlcat.readers.text_files import MOST_BYTES, decoded, opened
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -113,18 +114,17 @@ def _entries(folder: Path, file: str, inside: str, *, offsets: bool = False) -> 
     With `offsets`, a line must begin with its own position in the file: by these the synsets point at each other.
     """
     name = f"{_home(folder, file, inside)}/{file}"
-    start = 0
+    end = 0
     with opened(folder / name) as stream:
-        for number, line in byte_lines(stream):
-            begin, start = start, stream.tell()
+        for number, line in enumerate(iter(partial(stream.readline, MOST_BYTES), b""), 1):
+            start, end = end, end + len(line)
+            if line.startswith(b"  "):
+                continue
             place = f"{name}:{number}"
-            if line is None:
-                yield place, Bad(place, "a shorter line", "a longer one")
-            elif not line.startswith(b"  "):
-                text = decoded(line, place)
-                if offsets and not isinstance(text, Bad) and text[:9] != f"{begin:08d} ":
-                    text = Bad(place, f"the line's offset, {begin:08d}", repr(text[:8]))
-                yield place, text
+            text = decoded(line, place)
+            if offsets and isinstance(text, str) and text[:9] != f"{start:08d} ":
+                text = Bad(place, f"the line's offset, {start:08d}", repr(text[:8]))
+            yield place, text
 
 
 def _home(folder: Path, file: str, inside: str) -> str:

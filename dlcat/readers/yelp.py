@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from typing import TYPE_CHECKING, Any, Literal
 
 from dlcat.errors import InvalidError
@@ -20,7 +19,6 @@ if TYPE_CHECKING:
 SETS = {"stars": ("yelp_review_full_csv", "full", 5), "polarity": ("yelp_review_polarity_csv", "polarity", 2)}
 """Folder, part of the catalog and number of classes behind each target."""
 OPEN_FILE = "yelp_academic_dataset_review.json"
-_ESCAPED = re.compile(r'\\([n"])')
 
 
 @reader(gives="texts")
@@ -55,7 +53,7 @@ def yelp(
 
 
 def _unescaped(text: str) -> str:
-    return _ESCAPED.sub(lambda match: "\n" if match[1] == "n" else '"', text) if "\\" in text else text
+    return text.replace("\\n", "\n").replace('\\"', '"') if "\\" in text else text
 
 
 def _object(line: Line) -> Example | Bad:
