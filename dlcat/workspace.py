@@ -164,13 +164,17 @@ class Workspace:
         )
 
     def dataset(self, recipe: Recipe) -> Dataset:
-        """The recipe's catalog entry, its reader with the options that the recipe sets."""
+        """The recipe's catalog entry, its reader with the options that the recipe sets.
+
+        How many examples a split has is then not known: the catalog counts what the reader gives without them.
+        """
         from dlcat.registry import Choice
 
         found, options = self.catalog[recipe.dataset.name], recipe.dataset.options
         if not options or found.reader is None:
             return found
-        return replace(found, reader=Choice(name=found.reader.name, options=found.reader.options | options))
+        chosen = Choice(name=found.reader.name, options=found.reader.options | options)
+        return found if chosen == found.reader else replace(found, reader=chosen, splits=dict.fromkeys(found.splits))
 
     def form(self, recipe: Recipe) -> Form | None:
         """How the recipe's inputs become numbers; None: as they are prepared.

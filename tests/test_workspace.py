@@ -71,3 +71,10 @@ def test_what_is_trainable_comes_with_its_cost_which_a_training_tells(place: Wor
     started = next(place.train(recipe, told, device="cpu", folder=tmp_path / "runs"))
     assert isinstance(started, Started)
     assert (started.parameters, started.macs) == (cost.parameters, 12345)
+
+
+def test_a_recipe_may_set_an_option_that_changes_how_many_examples_there_are(place: Workspace) -> None:
+    """digits has 359 examples for testing, every fifth; of every fourth the catalog says nothing."""
+    fewer, as_it_is = (place.recipe("digits_quickstart", (f"dataset.test_every={each}",)) for each in (4, 5))
+    assert place.dataset(as_it_is) == place.catalog["digits"]
+    assert len(place.examples(place.dataset(fewer), "test")) == 1797 // 4

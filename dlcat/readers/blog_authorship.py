@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 INSIDE = "blogs"
 AGES = {"10s": range(13, 18), "20s": range(23, 28), "30s": range(33, 49)}
 """The three groups, with nobody between them; the paper names 33 to 47, and the files have some of 48."""
+DATE = b"<date>"
 MOST_BYTES = 1 << 26
 """Of one author's file."""
 NAME = "a name ID.GENDER.AGE.INDUSTRY.SIGN.xml with the gender female or male and the age 13-17, 23-27 or 33-48"
@@ -92,13 +93,16 @@ def _posts(folder: Path, file: str, target: str | int, group: str) -> Iterator[E
     if len(content) > MOST_BYTES:
         yield Bad(file, f"at most {MOST_BYTES} bytes", "more")
         return
-    head, *entries = content.split(b"<date>")
-    if not entries:
+    start = content.find(DATE)
+    if start < 0:
         yield Bad(file, "posts, each after its <date>", "none")
-    line = 1 + head.count(b"\n")
-    for entry in entries:
+    line = 1 + content.count(b"\n", 0, max(start, 0))
+    while start >= 0:
+        end = content.find(DATE, start + len(DATE))
+        entry = content[start:end] if end >= 0 else content[start:]
         yield _post(entry, f"{file}:{line}", target, group)
         line += entry.count(b"\n")
+        start = end
 
 
 def _post(entry: bytes, place: str, target: str | int, group: str) -> Example | Bad:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from dlcat.readers.text_files import Line
 
-MOST_SIGNS = 1 << 24
+MOST_SIGNS = 1 << 22
 """Of one page; MediaWiki's own limit is 2 MiB of text."""
 
 

@@ -9,6 +9,21 @@ _REFERENCE = re.compile(r"&(?:#([0-9]{1,7})|#x([0-9A-Fa-f]{1,6})|(amp|lt|gt|quot
 _SURROGATES = range(0xD800, 0xE000)
 
 
+def opening(text: str, tag: str, attribute: str) -> tuple[str, int] | None:
+    """An attribute in the first tag of that name, and where the tag ends; the text is gone through once.
+
+    >>> opening('<p><seg id="7">Ja.</seg>', "seg", "id")
+    ('7', 15)
+    """
+    start = text.find(f"<{tag} ")
+    end = text.find(">", start)
+    if start < 0 or end < 0:
+        return None
+    _, named, rest = text[start:end].partition(f'{attribute}="')
+    value, closed, _ = rest.partition('"')
+    return (value, end + 1) if named and closed else None
+
+
 def unescaped(text: str) -> str:
     """Text with the five entities of XML and numbered characters in place; every other one is text.
 

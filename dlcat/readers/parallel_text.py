@@ -63,7 +63,8 @@ def parallel_text(
     Training is made of all the task's corpora of a pair that can be fetched, or of those in `corpora`. A pair of which
     one side is empty is left out, as everybody does, unless `empty`. The group is the document, where files tell it.
     """
-    other = pair.replace("-", "").replace("en", "")
+    first, second = pair.split("-")
+    other = second if first == "en" else first
     sets = for_split(split, SPLITS)
     if sets:
         found = _sets(folder, other, OTHER_VALIDATION.get(other, sets) if split == "validation" else sets)
@@ -75,7 +76,7 @@ def parallel_text(
             continue
         place, foreign, english, document = each
         if empty or (foreign and english):
-            source, target = (english, foreign) if pair.startswith("en-") else (foreign, english)
+            source, target = (english, foreign) if first == "en" else (foreign, english)
             yield Example({"source": source, "target": target}, None, place, document)
 
 

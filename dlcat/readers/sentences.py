@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from itertools import zip_longest
 from typing import TYPE_CHECKING
 
 from dlcat.errors import VerificationError
 from dlcat.readers.examples import Bad
-from dlcat.readers.markup import unescaped
+from dlcat.readers.markup import opening, unescaped
 from dlcat.readers.text_files import MISSING, text_lines
 
 if TYPE_CHECKING:
@@ -19,10 +18,6 @@ if TYPE_CHECKING:
     """Where it is, the two sentences, and the document they are from, or nothing."""
     Segment = tuple[str, str, str, str]
     """Where it is, its document and number, and its text."""
-
-_DOCUMENT = re.compile(r'<doc\b[^>]*?\bdocid="([^"]*)"', re.IGNORECASE)
-_SEGMENT = re.compile(r'<seg\b[^>]*?\bid="([^"]*)"[^>]*>', re.IGNORECASE)
-_VARIANT = re.compile(r'<tuv\b[^>]*?\b(?:xml:)?lang="([^"]*)"', re.IGNORECASE)
 
 
 def line_pairs(first: Path, second: Path, folder: Path, hint: str = MISSING) -> Iterator[Pair | Bad]:
@@ -89,15 +84,15 @@ def _segments(path: Path, folder: Path, hint: str) -> Iterator[Segment | Bad]:
             yield line
             continue
         place, text = line
-        if begun := _DOCUMENT.search(text):
-            document = begun[1]
-        if "<seg" not in text.lower():
+        if begun := opening(text, "doc", " docid") or opening(text, "DOC", " docid"):
+            document = begun[0]
+        if "<seg" not in text:
             continue
-        opening, end = _SEGMENT.search(text), text.lower().rfind("</seg>")
-        if opening is None or end < opening.end():
+        tag, end = opening(text, "seg", " id"), text.rfind("</seg>")
+        if tag is None or end < tag[1]:
             yield Bad(place, '<seg id="..."> and </seg> on one line', repr(text.strip()[:60]))
         else:
-            yield place, document, opening[1], unescaped(text[opening.end() : end].strip())
+            yield place, document, tag[0], unescaped(text[tag[1] : end].strip())
 
 
 def tmx_pairs(path: Path, folder: Path, languages: tuple[str, str], hint: str = MISSING) -> Iterator[Pair | Bad]:
@@ -110,11 +105,11 @@ def tmx_pairs(path: Path, folder: Path, languages: tuple[str, str], hint: str = 
         place, text = line
         if "<tu>" in text or "<tu " in text:
             begun, variants = place, {}
-        if (variant := _VARIANT.search(text)) and begun:
-            _, _, segment = text[variant.end() :].partition("<seg>")
+        if begun and (tag := opening(text, "tuv", "lang")) and tag[0] in languages:
+            _, _, segment = text[tag[1] :].partition("<seg>")
             segment, closed, _ = segment.partition("</seg>")
             if closed:
-                variants[variant[1].lower()] = unescaped(segment).strip()
+                variants[tag[0]] = unescaped(segment).strip()
         if "</tu>" in text and begun:
             if variants.keys() >= set(languages):
                 yield begun, variants[languages[0]], variants[languages[1]], ""

@@ -24,7 +24,7 @@ characters."""
 DUMP = "enwiki-latest-pages-articles.xml.bz2"
 PIECE_BYTES = 1 << 16
 _CONTINUATION = bytes(range(0x80, 0xC0))
-MOST_SIGNS = 1 << 24
+MOST_SIGNS = 1 << 22
 """Of one article."""
 
 

@@ -121,7 +121,7 @@ def _entries(folder: Path, file: str, inside: str, *, offsets: bool = False) -> 
             if line.startswith(b"  "):
                 continue
             place = f"{name}:{number}"
-            text = decoded(line, place)
+            text = decoded(line.removesuffix(b"\n"), place)
             if offsets and isinstance(text, str) and text[:9] != f"{start:08d} ":
                 text = Bad(place, f"the line's offset, {start:08d}", repr(text[:8]))
             yield place, text

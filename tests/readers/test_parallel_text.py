@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 import pytest
@@ -121,9 +122,9 @@ def test_a_line_that_is_no_text_costs_its_pair_and_shifts_none(tmp_path: Path) -
     found = list(parallel_text(tmp_path, "train", corpora=("commoncrawl",)))
     assert [each.input["target"] if isinstance(each, Example) else each for each in found] == [
         "A",
-        Bad("commoncrawl.de-en.de:2", "UTF-8", "byte 0xe9 at byte 1 of 2"),
+        Bad("commoncrawl.de-en.de:2", "UTF-8", "byte 0xe9 at byte 1 of 1"),
         "C",
-        Bad("commoncrawl.de-en.en:4", "UTF-8", "byte 0xff at byte 1 of 2"),
+        Bad("commoncrawl.de-en.en:4", "UTF-8", "byte 0xff at byte 1 of 1"),
     ]
 
 
@@ -137,6 +138,20 @@ def test_segments_are_unescaped_and_belong_to_documents(tmp_path: Path) -> None:
     (found,) = _set(tmp_path, ['<seg id="1"> Q&amp;A &lt;b> & &#233; &nbsp; </seg>'], ['<hl><seg id="1">x</seg></hl>'])
     expected = {"source": "Q&A <b> & é &nbsp;", "target": "x"}
     assert found == Example(expected, None, "dev/newstest2018-deen-src.de.sgm:3", "d")
+
+
+def test_letters_that_are_two_in_small_shift_nothing(tmp_path: Path) -> None:
+    (found,) = _set(tmp_path, ['<seg id="1">İİİİ iyi</seg>'], ['<seg id="1">good</seg>'])
+    assert isinstance(found, Example)
+    assert found.input == {"source": "İİİİ iyi", "target": "good"}
+
+
+@pytest.mark.parametrize("tags", ["<doc ", "<seg ", '<seg id="', "</seg>", "<doc docid=", "&#", "&amp"])
+def test_a_line_of_a_million_tags_is_gone_through_once(tmp_path: Path, tags: str) -> None:
+    """Gone through once for every tag, it would take hours."""
+    begun = time.process_time()
+    _set(tmp_path, [tags * 600_000, '<seg id="1">a</seg>'], [tags * 600_000, '<seg id="1">b</seg>'])
+    assert time.process_time() - begun < 2
 
 
 def test_segments_that_do_not_fit_together_are_named(tmp_path: Path) -> None:

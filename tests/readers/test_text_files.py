@@ -37,14 +37,14 @@ def test_a_byte_that_is_no_utf_8_is_named_and_the_next_line_is_read(tmp_path: Pa
     path = _file(tmp_path, "é\nab".encode() + b"c\xe9d\nlast\n")
     assert list(text_lines(path, tmp_path)) == [
         ("lines.txt:1", "é"),
-        Bad("lines.txt:2", "UTF-8", "byte 0xe9 at byte 4 of 6"),
+        Bad("lines.txt:2", "UTF-8", "byte 0xe9 at byte 4 of 5"),
         ("lines.txt:3", "last"),
     ]
     assert list(text_lines(path, tmp_path, encoding="latin-1"))[1] == ("lines.txt:2", "abcéd")
 
 
 @pytest.mark.parametrize(
-    ("length", "end", "fits"), [(-1, b"\n", True), (0, b"", True), (0, b"\n", False), (1, b"", False)]
+    ("length", "end", "fits"), [(0, b"\n", True), (0, b"", True), (1, b"\n", False), (1, b"", False)]
 )
 def test_a_line_has_a_longest_length(tmp_path: Path, length: int, end: bytes, fits: bool) -> None:
     path = _file(tmp_path, b"x" * (MOST_BYTES + length) + end)

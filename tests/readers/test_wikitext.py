@@ -49,7 +49,7 @@ def test_a_line_that_is_no_text_takes_its_article_with_it_and_no_other(tmp_path:
     file = "wikitext-2/wiki.valid.tokens"
     before, bad, good = wikitext(tmp_path, "valid")
     assert before == Bad(f"{file}:1", "a title such as ' = Title = '", "'no title'")
-    assert bad == Bad(f"{file}:5", "UTF-8", "byte 0xe9 at byte 5 of 7")
+    assert bad == Bad(f"{file}:5", "UTF-8", "byte 0xe9 at byte 5 of 6")
     assert good == Example({"title": "B", "sections": [_section(1, "B")]}, None, f"{file}:8")
 
 

@@ -68,7 +68,7 @@ def test_a_satellite_is_an_adjective(tmp_path: Path) -> None:
         (BREATHE.replace("0a |", "0a more |"), "a synset of type v", "1 fields too many"),
         (f"{START:08d} 29 v 01 no_gloss 0 000\n", "a synset of type v, file 0 to 44, and a gloss", "no gloss"),
         (f"{START:08d} \n", "a synset", "ValueError"),
-        ("\n", f"the line's offset, {START:08d}", "'\\n'"),
+        ("\n", f"the line's offset, {START:08d}", "''"),
     ],
 )  # fmt: skip
 def test_a_line_that_is_no_synset_is_named_and_the_next_is_read(
@@ -87,7 +87,7 @@ def test_a_byte_that_is_no_utf_8_is_named(tmp_path: Path) -> None:
     _write(tmp_path)
     with open(tmp_path / "dict" / "data.verb", "ab") as stream:
         stream.write(f"{START:08d} 29 v ".encode() + b"\xe9\n")
-    assert list(synsets(tmp_path, "verb")) == [Bad("dict/data.verb:2", "UTF-8", "byte 0xe9 at byte 15 of 16")]
+    assert list(synsets(tmp_path, "verb")) == [Bad("dict/data.verb:2", "UTF-8", "byte 0xe9 at byte 15 of 15")]
 
 
 def test_a_word_has_its_synsets_in_order_of_frequency(tmp_path: Path) -> None:
