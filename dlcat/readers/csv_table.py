@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 from collections import deque
 from dataclasses import dataclass
+from itertools import islice
 from typing import IO, TYPE_CHECKING
 
 from dlcat.errors import VerificationError
@@ -30,7 +31,9 @@ class Row:
     values: list[str]
 
 
-def rows(path: Path, columns: Sequence[str], *, place: str = "") -> Iterator[Row | Bad]:
+def rows(
+    path: Path, columns: Sequence[str], *, place: str = "", header_rows: int = 1, row_lines: int = ROW_LINES
+) -> Iterator[Row | Bad]:
     """The rows of a UTF-8 file with a header.
 
     A quote that is never closed costs the row in which it stands, and no other.
@@ -39,20 +42,30 @@ def rows(path: Path, columns: Sequence[str], *, place: str = "") -> Iterator[Row
         path: of the file.
         columns: names in its header, of the fields to give; it may have others.
         place: what `Bad` calls the file; nothing: its name.
+        header_rows: of which the header consists; a column's name is what they say of it, joined by dots.
+        row_lines: over which a quoted field goes at most; beyond, its closing quote is missing.
 
     Raises:
         VerificationError: the file cannot be read, or its header lacks a column.
     """
     place = place or path.name
     with opened(path) as stream:
-        records = _records(stream, place)
-        header = next(records, Bad(f"{place}:1", "a header", "an empty file"))
-        if isinstance(header, Bad) or not set(columns) <= set(header.values):
-            found = header.found if isinstance(header, Bad) else ",".join(header.values)[:200]
-            raise VerificationError(f"{path}: expected a header with {','.join(columns)}, found {found}")
-        chosen = [header.values.index(name) for name in columns]
+        records = _records(stream, place, row_lines)
+        header = _header(list(islice(records, header_rows)), columns, path)
+        chosen = [header.index(name) for name in columns]
         for record in records:
-            yield _chosen(record, chosen, len(header.values), place)
+            yield _chosen(record, chosen, len(header), place)
+
+
+def _header(found: list[Row | Bad], columns: Sequence[str], path: Path) -> list[str]:
+    """The names of all columns."""
+    bad = next((row.found for row in found if isinstance(row, Bad)), "" if found else "an empty file")
+    told = zip(*(row.values for row in found if isinstance(row, Row)), strict=False)
+    names = [".".join(filter(None, parts)) for parts in told]
+    if bad or not set(columns) <= set(names):
+        found_instead = bad or ",".join(names)[:200]
+        raise VerificationError(f"{path}: expected a header with {','.join(columns)}, found {found_instead}")
+    return names
 
 
 def _chosen(record: Row | Bad, chosen: list[int], width: int, place: str) -> Row | Bad:
@@ -63,14 +76,14 @@ def _chosen(record: Row | Bad, chosen: list[int], width: int, place: str) -> Row
     return Row(record.line, [record.values[position] for position in chosen])
 
 
-def _records(stream: IO[bytes], place: str) -> Iterator[Row | Bad]:
+def _records(stream: IO[bytes], place: str, row_lines: int) -> Iterator[Row | Bad]:
     """Every record with all its fields; where one cannot be read, reading goes on with its second line."""
     lines = _Lines(stream)
     width = 0
     while (first := lines.take()) is not None:
         number, taken = lines.number, [first]
         is_open = _opens(first)
-        while is_open and len(taken) < ROW_LINES and (line := lines.take()) is not None:
+        while is_open and len(taken) < row_lines and (line := lines.take()) is not None:
             taken.append(line)
             is_open ^= _opens(line)
         record = Bad(f"{place}:{number}", "a closing quote", "none") if is_open else _record(taken, number, place)

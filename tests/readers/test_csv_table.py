@@ -97,3 +97,9 @@ def test_a_header_without_a_column_is_refused(tmp_path: Path, content: bytes, fo
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(VerificationError, match=r"none\.csv: cannot be read: No such file"):
         list(rows(tmp_path / "none.csv", []))
+
+
+def test_a_header_of_several_rows_names_columns_by_all_of_them(tmp_path: Path) -> None:
+    path = tmp_path / "t.csv"
+    path.write_text(",set,track\n,split,title\nid,,\n7,test,x\n")
+    assert list(rows(path, ["id", "set.split"], header_rows=3)) == [Row(4, ["7", "test"])]
