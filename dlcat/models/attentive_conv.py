@@ -47,15 +47,16 @@ def attentive_conv(
     convolved: nn.Module = nn.Identity()
     compared: nn.Module = nn.Identity()
     width = embedding
+    plain = replace(parts, bias=True, standardized=False)  # where no norm follows
     if form == "advanced":
-        convolved = GatedConvolution(embedding, kernel, parts)
-        compared = Concatenated(GatedConvolution(embedding, 1, parts), GatedConvolution(embedding, kernel, parts))
+        convolved = GatedConvolution(embedding, kernel, plain)
+        compared = Concatenated(GatedConvolution(embedding, 1, plain), GatedConvolution(embedding, kernel, plain))
         width = 2 * embedding
     network = AttentiveConv(
         Embedding(input_shape[0], embedding, draw_words),
         convolved,
         compared,
-        _attention(width, channels, energy, parts),
+        _attention(width, channels, energy, plain),
         parts.conv(embedding, channels, kernel),
         nn.Sequential(parts.norm(channels), parts.activation()),
         nn.Sequential(nn.Dropout(dropout), nn.Linear(channels, outputs)),
@@ -66,9 +67,9 @@ def attentive_conv(
 
 def _attention(width: int, channels: int, energy: Energy, parts: Parts) -> Attention:
     """What each position reads from the whole text, as a part of `channels` sums: (N, width, T) to (N, channels, T)."""
-    plain = replace(parts, bias=False)  # the windows, to which it is added, have one
-    query = nn.Identity() if energy == "dot" else plain.pointwise(width, width)
-    return Attention(query, nn.Identity(), nn.Identity(), plain.pointwise(width, channels), scale=1.0)
+    unbiased = replace(parts, bias=False)  # what it is added to has one
+    query = nn.Identity() if energy == "dot" else unbiased.pointwise(width, width)
+    return Attention(query, nn.Identity(), nn.Identity(), unbiased.pointwise(width, channels), scale=1.0)
 
 
 class AttentiveConv(nn.Module):

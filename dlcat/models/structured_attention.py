@@ -97,13 +97,14 @@ class Structured(nn.Module):
 
     def __init__(self, block: nn.Module, semantic: int, structure: int, parts: Parts) -> None:
         super().__init__()
-        plain = replace(parts, bias=False)
+        plain = replace(parts, bias=True, standardized=False)  # no norm follows
+        unbiased = replace(plain, bias=False)
         self.block = block
-        self.parent, self.child = (parts.pointwise(structure, structure) for _ in range(2))
-        self.edge = plain.pointwise(structure, structure)
-        self.root = plain.pointwise(structure, 1)
+        self.parent, self.child = (plain.pointwise(structure, structure) for _ in range(2))
+        self.edge = unbiased.pointwise(structure, structure)
+        self.root = unbiased.pointwise(structure, 1)
         self.root_says = nn.Parameter(torch.zeros(semantic))
-        self.join = parts.pointwise(3 * semantic, semantic)
+        self.join = plain.pointwise(3 * semantic, semantic)
         self.semantic = semantic
 
     def encoded(self, maps: Tensor, real: Tensor) -> Tensor:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -54,7 +55,7 @@ def text_transformer(
     layers = [_layer(width, heads, expansion * width, kernel, dropout, parts) for _ in range(depth)]
     network = TextTransformer(
         Embedding(vocabulary, width, draw),
-        length,
+        Positions(width, length),
         layers,
         PerPosition(parts.norm(width)),
         nn.Dropout(dropout),
@@ -65,13 +66,15 @@ def text_transformer(
 
 
 def _layer(width: int, heads: int, inner: int, kernel: int, dropout: float, parts: Parts) -> TransformerLayer:
-    query, key, value, output = (parts.pointwise(width, width) for _ in range(4))
+    plain = replace(parts, bias=True, standardized=False)  # norms stand before, and none behind
+    query, value, output = (plain.pointwise(width, width) for _ in range(3))
+    key = replace(plain, bias=False).pointwise(width, width)  # a bias would add as much to each product of a query
     return TransformerLayer(
         PerPosition(parts.norm(width)),
         Attention(query, key, value, output, heads=heads),
         PerPosition(parts.norm(width)),
-        nn.Sequential(parts.conv(width, inner, kernel), parts.activation()),
-        parts.conv(inner, width, kernel),
+        nn.Sequential(plain.conv(width, inner, kernel), plain.activation()),
+        plain.conv(inner, width, kernel),
         nn.Dropout(dropout),
     )
 
@@ -81,29 +84,40 @@ class TextTransformer(nn.Module):
 
     def __init__(
         self,
-        embedding: Embedding,
-        length: int,
+        embedding: nn.Module,
+        positions: nn.Module,
         layers: Sequence[nn.Module],
         norm: nn.Module,
         dropout: nn.Module,
         head: nn.Module,
     ) -> None:
         super().__init__()
-        self.embedding = embedding
-        self.positions = nn.Parameter(torch.empty(embedding.embedding_dim, length))
-        if not self.positions.is_meta:
-            draw(self.positions)
+        self.embedding, self.positions = embedding, positions
         self.layers = nn.ModuleList(layers)
         self.norm, self.dropout, self.head = norm, dropout, head
 
     def forward(self, tokens: Tensor) -> Tensor:
         """(N, T) to (N, outputs)."""
         real = real_positions(tokens)
-        maps = self.dropout(self.embedding(tokens) + self.positions[:, : tokens.shape[1]])
+        maps = self.dropout(self.positions(self.embedding(tokens)))
         for layer in self.layers:
             maps = layer(maps, real)
         outputs: Tensor = self.head(mean_over(self.norm(maps), real))
         return outputs
+
+
+class Positions(nn.Module):
+    """Adds a learned vector for each position, of texts up to one length."""
+
+    def __init__(self, channels: int, length: int) -> None:
+        super().__init__()
+        self.vectors = nn.Parameter(torch.empty(channels, length))
+        if not self.vectors.is_meta:
+            draw(self.vectors)
+
+    def forward(self, maps: Tensor) -> Tensor:
+        """(N, C, T) to the same shape."""
+        return maps + self.vectors[:, : maps.shape[2]]
 
 
 class TransformerLayer(nn.Module):

@@ -60,8 +60,8 @@ BY_HAND: list[tuple[str, dict[str, Any], int]] = [
     (
         "text_transformer",
         {"width": 128, "depth": 4},
-        # Norm none: biases of four projections and two dense layers, 9 d; the weights are 12 d^2.
-        WORDS * 128 + LENGTH * 128 + 4 * (12 * 128**2 + 9 * 128) + 128 * CLASSES + CLASSES,
+        # Norm none: biases of three projections, not of the key, and of two dense layers, 8 d; the weights are 12 d^2.
+        WORDS * 128 + LENGTH * 128 + 4 * (12 * 128**2 + 8 * 128) + 128 * CLASSES + CLASSES,
     ),
     (
         "structured_attention",
