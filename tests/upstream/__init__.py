@@ -65,7 +65,17 @@ def entry(name: str, mirror: Path, folder: Path, seed: int = 0) -> dict[str, Any
             archive.add(child, child.name)
     size, sha256 = path.stat().st_size, hashlib.sha256(path.read_bytes()).hexdigest()
     raw: dict[str, Any] = yaml.safe_load(locations.shipped("catalog.yaml").read_text(encoding="utf-8"))[name]
-    artifact = {"file": ARCHIVE, "size": size, "checksums": {"sha256": sha256}, "provenance": "tests", "unpack": "tar"}
+    url = (
+        f"https://upstream.invalid/{name}/{ARCHIVE}"  # an entry that is open names a source; the mirror is asked first
+    )
+    artifact: dict[str, Any] = {
+        "file": ARCHIVE,
+        "urls": [url],
+        "size": size,
+        "checksums": {"sha256": sha256},
+        "provenance": "tests",
+        "unpack": "tar",
+    }
     changes = {
         "access": "open",
         "size": {"download": size, "unpacked": None},
