@@ -10,18 +10,19 @@ from tests.prose import sentence
 from tests.upstream import Written
 
 AGES = (13, 17, 23, 27, 33, 48)
+AUTHORS = 54
 ENCODINGS = ("utf-8", "cp1252", "latin-1")
 DIFFICULT = {"utf-8": "日本 “so”", "cp1252": "“so” – €5", "latin-1": "\x81 é"}
 
 
 def write(folder: Path, seed: int) -> dict[str, list[Written]]:
-    """Twelve authors, as many women as men, with markup that no parser of XML takes."""
+    """As many women as men, and some more than recipes tell apart, with markup that no parser of XML takes."""
     draw = np.random.default_rng(seed)
     (folder / "blogs").mkdir()
     written = []
-    for number in range(12):
+    for number in range(AUTHORS):
         gender = ("female", "male")[number % 2]
-        name = f"{5000 + 999 * number}.{gender}.{AGES[number // 2]}.indUnk.Aries.xml"
+        name = f"{5000 + 199 * number}.{gender}.{AGES[number // 2 % len(AGES)]}.indUnk.Aries.xml"
         encoding = ENCODINGS[int(draw.integers(3))]
         texts = [_text(draw, gender, encoding) for _ in range(2 + int(draw.integers(2)))]
         content = "<Blog>\n\n" + "".join(_post(text) for text in texts) + "</Blog>\n"
