@@ -102,6 +102,7 @@ TRAININGS: dict[str, tuple[str, ...]] = {
     "the whole split": ("train.batch_size=full", "train.micro_batch_size=20"),
     "small images first": ("train.progressive_resize={size: 6}",),
     "a schedule that watches": ("schedule=plateau", "train.epochs=4"),
+    "few labels": ("train.labelled={examples: 20, share: 0.3}", "regularizer=entropy"),
     "averaged weights": ("train.ema=0.8",),
     "weighted classes": ("task={name: classify, class_weights: [1, 3, 1, 1, 2, 1, 1, 1, 1, 0.5]}",),
 }
