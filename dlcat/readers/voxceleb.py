@@ -120,7 +120,7 @@ def _below(folder: Path, chosen: list[str]) -> Iterator[str]:
         folder / "aac", set(chosen), "`dlcat import voxceleb PATH` takes the files that upstream hands out"
     )
     for speaker in filter(there.__contains__, chosen):
-        for video in sorted(os.listdir(folder / "aac" / speaker)):
+        for video in _folders_in(folder / "aac" / speaker):
             inside = f"aac/{speaker}/{video}"
             names = set(os.listdir(folder / inside))
             for name in sorted(name for name in names if name.endswith(".m4a")):
@@ -134,10 +134,14 @@ def _folders(top: Path, chosen: set[str], hint: str) -> set[str]:
     Raises:
         VerificationError: none is; what was not unpacked is told once, and not for a million utterances.
     """
-    there = chosen & set(os.listdir(top) if top.is_dir() else ())
+    there = chosen & set(_folders_in(top) if top.is_dir() else ())
     if not there:
         raise VerificationError(f"{top}: expected a folder for each of {len(chosen):,} speakers, found none", hint=hint)
     return there
+
+
+def _folders_in(folder: Path) -> list[str]:
+    return sorted(each.name for each in os.scandir(folder) if each.is_dir())
 
 
 def _speakers(folder: Path, table: str, separator: str) -> dict[str, Speaker]:

@@ -59,6 +59,14 @@ def test_sound_that_nobody_turned_into_wav_is_named_and_refused_with_what_to_do(
         waveform(folder / left, 16_000)
 
 
+def test_files_where_folders_should_be_are_passed_over(folder: Path) -> None:
+    before = list(voxceleb(folder, "vox2-dev"))
+    (folder / "aac" / "id00012" / ".DS_Store").write_bytes(b"")
+    (folder / "wav" / "id10001.zip").write_bytes(b"")
+    assert list(voxceleb(folder, "vox2-dev")) == before
+    assert not bad(list(voxceleb(folder, "train")))
+
+
 def test_trials_are_pairs_of_sounds_and_whether_one_speaker_says_both(folder: Path) -> None:
     found = list(voxceleb_trials(folder, "vox1-test"))
     assert {each.target for each in found if isinstance(each, Example)} == {0, 1}
