@@ -148,8 +148,7 @@ class _Matrix:
     def values(self) -> Any:
         """What comes after the header, to the end, where the checksum of what was compressed is."""
         found = self._values(self.code, self.shape, 0)
-        if self._bytes(1):
-            _fail(self._path, f"no more in {self.name}", "more")
+        self._pass_over(CHUNK_BYTES)
         return found
 
     def _open(self) -> int:
@@ -232,7 +231,7 @@ class _Matrix:
         if content is not None:
             return content
         found = self._take(length)
-        self._take(-length % 8)
+        self._pass_over(-length % 8)
         return found
 
     def _take(self, count: int) -> bytearray:
@@ -247,6 +246,11 @@ class _Matrix:
                 _fail(self._path, f"{count:,} bytes", f"{len(found):,}: it is cut off")
             found += content
         return found
+
+    def _pass_over(self, count: int) -> None:
+        """So many bytes that fill up to the next multiple of eight, or what is left of them."""
+        while count > 0 and (content := self._bytes(count)):
+            count -= len(content)
 
     def _bytes(self, most: int) -> bytes:
         try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -88,6 +89,15 @@ def test_compressed_values_are_held_against_their_checksum(tmp_path: Path) -> No
         VerificationError, match=r"expected what was compressed, found what cannot be read: .*data check"
     ):
         values(path, ["x"], most_bytes=10_000)
+
+
+def test_bytes_that_fill_up_to_the_next_multiple_of_eight_may_be_missing_at_the_end(tmp_path: Path) -> None:
+    path = tmp_path / "x.mat"
+    savemat(path, {"x": np.arange(9, dtype=np.uint8)}, do_compression=True)
+    raw = path.read_bytes()
+    matrix = zlib.compress(zlib.decompress(raw[136:])[:-7])
+    path.write_bytes(raw[:132] + len(matrix).to_bytes(4, "little") + matrix)
+    assert values(path, ["x"], most_bytes=100)["x"].tolist() == [list(range(9))]
 
 
 @given(at=st.integers(0, 900), value=st.binary(min_size=1, max_size=8), compressed=st.booleans())
