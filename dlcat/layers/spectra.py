@@ -183,10 +183,9 @@ class LogMel(nn.Module):
         return self.filters @ spectrum.real.square().addcmul_(spectrum.imag, spectrum.imag)
 
     def _levels(self, energies: Tensor) -> Tensor:
-        least = energies.new_tensor(self.floor)
         if self.range is not None:
-            least = (energies.amax((1, 2), keepdim=True) * self.range).clamp(min=self.floor)
-        energies = energies.maximum(least)
+            energies = energies.maximum(energies.amax((1, 2), keepdim=True) * self.range)
+        energies = energies.clamp(min=self.floor)
         return energies.log() if self.level == "natural" else energies.log10() * 10
 
 
