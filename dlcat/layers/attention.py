@@ -50,4 +50,5 @@ class Attention(nn.Module):
     def _in_heads(self, maps: Tensor) -> Tensor:
         """(N, heads * D, T) to (N, heads, T, D)."""
         examples, channels, positions = maps.shape
-        return maps.reshape(examples, self.heads, channels // self.heads, positions).transpose(2, 3)
+        in_heads = maps.reshape(examples, self.heads, channels // self.heads, positions)
+        return in_heads.transpose(2, 3).contiguous()  # torch's fast kernels are for channels that lie side by side
