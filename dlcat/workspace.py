@@ -27,8 +27,10 @@ if TYPE_CHECKING:
     from dlcat.fetch.wire.network import Network
     from dlcat.inputs import Form
     from dlcat.locations import Locations
+    from dlcat.readers.census import Counted, Overlap
     from dlcat.readers.prepare import Prepared
     from dlcat.readers.shards import Packed
+    from dlcat.readers.showing import Shown
     from dlcat.recipe import Recipe
     from dlcat.run import Run
     from dlcat.train.distributed import World
@@ -161,6 +163,33 @@ class Workspace:
             digests=self.digests(dataset),
             cache=self.locations.prepared,
             skip_bad=skip_bad,
+        )
+
+    def sample(self, dataset: Dataset, split: str, number: int, seed: int) -> Iterator[Shown]:
+        """Some examples of an installed dataset's split; of records, the first. See `dlcat.readers.showing`.
+
+        Raises:
+            DlcatError: as `examples`; or one of them cannot be decoded.
+        """
+        from dlcat.fetch.terms import require_acceptance
+        from dlcat.readers import reader, showing
+
+        if dataset.reader is None or reader.traits(dataset.reader.name).gives != "records":
+            return showing.chosen(self.examples(dataset, split), number, seed)
+        require_acceptance(dataset)
+        return showing.first_records(dataset, split, self.store.data_path(dataset), number)
+
+    def census(self, dataset: Dataset, splits: tuple[str, ...] = ()) -> Iterator[Counted | Overlap]:
+        """What is in an installed dataset's splits, or in these; see `dlcat.readers.census`.
+
+        Raises:
+            DlcatError: as `examples`.
+        """
+        from dlcat.readers.census import census
+
+        wanted = splits or tuple(dataset.splits)
+        return census(
+            [(name, dataset.splits.get(name), self.examples(dataset, name, skip_bad=True)) for name in wanted]
         )
 
     def dataset(self, recipe: Recipe) -> Dataset:

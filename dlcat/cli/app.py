@@ -55,6 +55,7 @@ def dlcat(version: Annotated[bool, typer.Option("--version", help="Print the ver
 for _group in (
     "catalog",
     "data",
+    "look",
     "care",
     "doctor",
     "parts",

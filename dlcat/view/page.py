@@ -70,6 +70,10 @@ class Page:
             if self._console:
                 self._styled.append(literal(line))
 
+    def drawing(self, drawn: RenderableType) -> None:
+        """What only a terminal can show; in a pipe nothing."""
+        self._styled.append(drawn)
+
     def heading(self, text: str) -> None:
         """What the next block is about, one empty line before it."""
         if self._plain and self._plain[-1] != "\n":

@@ -60,7 +60,7 @@ def filters(run: Run, layer: str | None) -> dict[str, Any] | None:
     pixels, columns = contact_sheet(weights)
     shape = " x ".join(map(str, weights.shape[2:]))
     return {
-        **_embedded(pixels, max(pixels.shape)),
+        **embedded(pixels, max(pixels.shape)),
         "layer": layer,
         "shown": min(len(weights), FILTERS_LIMIT),
         "all": len(weights),
@@ -114,10 +114,10 @@ def _arrays(path: Path) -> tuple[Any, Any, Any, Any]:
 
 def _picture(pixels: Any) -> dict[str, Any]:
     """One image, uint8 (C, H, W), as a PNG in a data URI."""
-    return _embedded(pixels[0] if len(pixels) == 1 else pixels.transpose(1, 2, 0).copy(), THUMBNAIL_PIXELS)
+    return embedded(pixels[0] if len(pixels) == 1 else pixels.transpose(1, 2, 0).copy(), THUMBNAIL_PIXELS)
 
 
-def _embedded(pixels: Any, longest_side: int) -> dict[str, Any]:
+def embedded(pixels: Any, longest_side: int) -> dict[str, Any]:
     """Pixels (H, W) or (H, W, channels), uint8, as a PNG in a data URI, scaled down where they are larger."""
     from PIL import Image
 
