@@ -10,7 +10,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from dlcat import locations as where
-from dlcat.errors import InvalidError, UsageError
+from dlcat.errors import InvalidError, UsageError, VerificationError
 from dlcat.run import CHECKPOINT_SECONDS
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from dlcat.fetch.wire.network import Network
     from dlcat.inputs import Form
     from dlcat.locations import Locations
-    from dlcat.readers.census import Counted, Overlap
+    from dlcat.readers.census import Absent, Counted, Overlap
     from dlcat.readers.prepare import Prepared
     from dlcat.readers.shards import Packed
     from dlcat.readers.showing import Shown
@@ -179,18 +179,23 @@ class Workspace:
         require_acceptance(dataset)
         return showing.first_records(dataset, split, self.store.data_path(dataset), number)
 
-    def census(self, dataset: Dataset, splits: tuple[str, ...] = ()) -> Iterator[Counted | Overlap]:
+    def census(self, dataset: Dataset, splits: tuple[str, ...] = ()) -> Iterator[Counted | Overlap | Absent]:
         """What is in an installed dataset's splits, or in these; see `dlcat.readers.census`.
 
         Raises:
-            DlcatError: as `examples`.
+            DlcatError: as `examples`, of a split that was asked for.
         """
         from dlcat.readers.census import census
 
-        wanted = splits or tuple(dataset.splits)
-        return census(
-            [(name, dataset.splits.get(name), self.examples(dataset, name, skip_bad=True)) for name in wanted]
-        )
+        def read(split: str) -> Prepared | str:
+            try:
+                return self.examples(dataset, split, skip_bad=True)
+            except VerificationError as error:
+                if splits:
+                    raise
+                return f"{error.message}; {error.hint}" if error.hint else error.message
+
+        return census((name, dataset.splits.get(name), read(name)) for name in splits or dataset.splits)
 
     def dataset(self, recipe: Recipe) -> Dataset:
         """The recipe's catalog entry, its reader with the options that the recipe sets.

@@ -13,7 +13,10 @@ import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from threading import Thread
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -287,5 +290,39 @@ def entry() -> Callable[..., dict[str, Any]]:
             ],
         }
         return {key: value for key, value in (sound | changes).items() if value is not None}
+
+    return make
+
+
+class _Quiet(SimpleHTTPRequestHandler):
+    """Serves a folder and says nothing."""
+
+    def log_message(self, *_: Any) -> None:
+        pass
+
+
+@pytest.fixture(scope="session")
+def tiny_mirror(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, str]]:
+    """A folder and the address at which it is served."""
+    folder = tmp_path_factory.mktemp("mirror")
+    with ThreadingHTTPServer(("127.0.0.1", 0), partial(_Quiet, directory=str(folder))) as server:
+        Thread(target=server.serve_forever, daemon=True).start()
+        yield folder, f"http://127.0.0.1:{server.server_address[1]}"
+        server.shutdown()
+
+
+@pytest.fixture
+def tiny(tiny_mirror: tuple[Path, str], tmp_path: Path) -> Callable[[str], list[str]]:
+    """tiny("imdb"): the options with which a command finds that dataset's tiny version, on a mirror and not yet fetched."""
+    import yaml
+
+    from tests import upstream
+
+    def make(name: str) -> list[str]:
+        (tmp_path / "upstream").mkdir()
+        entry = upstream.entry(name, tiny_mirror[0], tmp_path / "upstream")
+        path = tmp_path / "tiny.yaml"
+        path.write_text(yaml.safe_dump({name: entry}, allow_unicode=True, sort_keys=False), encoding="utf-8")
+        return ["--catalog", str(path), "--cache", str(tmp_path / "cache"), "--mirror", tiny_mirror[1]]
 
     return make

@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
-from functools import partial
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from collections.abc import Callable
 from pathlib import Path
-from threading import Thread
 from typing import Any
 
 import pytest
-import yaml
 
 from dlcat import locations
 from dlcat.recipe import load
@@ -33,37 +29,19 @@ SMALLER = {
     "subwords": ("inputs.size=300", "inputs.length=40"),
 }
 """What makes inputs of a kind small; networks of characters and bytes need the length that they were written for."""
-
-
-class Quiet(SimpleHTTPRequestHandler):
-    """Serves a folder and says nothing."""
-
-    def log_message(self, *_: Any) -> None:
-        pass
-
-
-@pytest.fixture(scope="module")
-def mirror(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, str]]:
-    """A folder and the address at which it is served."""
-    folder = tmp_path_factory.mktemp("mirror")
-    with ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(folder))) as server:
-        Thread(target=server.serve_forever, daemon=True).start()
-        yield folder, f"http://127.0.0.1:{server.server_address[1]}"
-        server.shutdown()
+OTHERS = {"blog_author": ("dataset={name: blog-authorship, target: author, authors: 3}",)}
+"""What a tiny dataset has too few of."""
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", TINY)
 def test_a_recipe_runs_from_a_mirror_to_its_report(
-    name: str, mirror: tuple[Path, str], tmp_path: Path, command: Callable[..., Any]
+    name: str, tiny: Callable[[str], list[str]], tmp_path: Path, command: Callable[..., Any]
 ) -> None:
     recipe = load(NAMES[name])
-    (tmp_path / "upstream").mkdir()
-    entry = upstream.entry(recipe.dataset.name, mirror[0], tmp_path / "upstream")
-    (tmp_path / "catalog.yaml").write_text(yaml.safe_dump({recipe.dataset.name: entry}, allow_unicode=True))
-    overrides = [*SHORT, *SMALLER.get(recipe.inputs.name if recipe.inputs else "", ())]
-    words = ["train", NAMES[name], "--catalog", tmp_path / "catalog.yaml", "--cache", tmp_path / "cache"]
-    words += ["--mirror", mirror[1], "--out", tmp_path / "runs", "--device", "cpu", "--json"]
+    kind = recipe.inputs.name if recipe.inputs else ""
+    overrides = [*SHORT, *SMALLER.get(kind, ()), *OTHERS.get(name, ())]
+    words = ["train", NAMES[name], *tiny(recipe.dataset.name), "--out", tmp_path / "runs", "--device", "cpu", "--json"]
     answer = command(*words, *(word for override in overrides for word in ("--set", override)))
     assert answer.code == 0, answer.err
     result = json.loads(answer.out)

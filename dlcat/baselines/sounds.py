@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated, Any
+from warnings import catch_warnings, simplefilter
 
 import numpy as np
 from annotated_types import Ge, Gt
@@ -42,7 +43,9 @@ def cepstrum(
     if len(known) == 1:  # nothing to tell apart
         return Fitted("cepstrum", lambda examples: np.repeat(known, len(examples)))
     model = make_pipeline(StandardScaler(), LogisticRegression(C=1 / penalty, max_iter=1000))
-    model.fit(_summaries(train, coefficients), train.targets)
+    with catch_warnings():
+        simplefilter("ignore")  # of classes with few examples it says so
+        model.fit(_summaries(train, coefficients), train.targets)
     return Fitted("cepstrum", lambda examples: model.predict(_summaries(examples, coefficients)))
 
 

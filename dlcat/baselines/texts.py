@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated
+from warnings import catch_warnings, simplefilter
 
 import numpy as np
 from annotated_types import Ge, Gt
@@ -42,7 +43,9 @@ def tfidf(
     weighted = words.fit_transform(_texts(train))
     if len(known) == 1:  # nothing to tell apart
         return Fitted("tfidf", lambda examples: np.repeat(known, len(examples)))
-    model = LinearSVC(C=1 / penalty, random_state=0).fit(weighted, train.targets)
+    with catch_warnings():
+        simplefilter("ignore")  # of classes with few examples it says so
+        model = LinearSVC(C=1 / penalty, random_state=0).fit(weighted, train.targets)
     return Fitted("tfidf", lambda examples: model.predict(words.transform(_texts(examples))))
 
 

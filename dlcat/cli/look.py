@@ -65,7 +65,7 @@ def stats(
     """Count what is in a dataset, against what the catalog says: classes, sizes, repetitions, what cannot be read."""
     from dataclasses import asdict
 
-    from dlcat.readers.census import Counted
+    from dlcat.readers.census import Absent, Counted, Overlap
     from dlcat.view import census
 
     place = out.workspace(catalog, cache)
@@ -77,9 +77,9 @@ def stats(
         if isinstance(each, Counted):
             print(f"{name}: {each.split} looked through", file=sys.stderr)
     if json:
-        counted = [asdict(each) for each in found if isinstance(each, Counted)]
-        overlaps = [asdict(each) for each in found if not isinstance(each, Counted)]
-        out.document({"dataset": name, "splits": counted, "overlaps": overlaps})
+        kinds = {"splits": Counted, "overlaps": Overlap, "absent": Absent}
+        told = {key: [asdict(each) for each in found if isinstance(each, kind)] for key, kind in kinds.items()}
+        out.document({"dataset": name, **told})
     else:
         out.text(census.census(dataset.title, found, out.console()))
 

@@ -19,7 +19,7 @@ from dlcat.readers.unread import SoundExamples, TextExamples
 from dlcat.readers.waveforms import about
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
     from pathlib import Path
 
     from dlcat.readers.prepare import Prepared
@@ -78,16 +78,27 @@ class Overlap:
     """Groups that both have."""
 
 
-def census(splits: Sequence[tuple[str, int | None, Prepared]]) -> Iterator[Counted | Overlap]:
+@dataclass(frozen=True, slots=True)
+class Absent:
+    """A split that is not here, or cannot be read as a whole."""
+
+    split: str
+    reason: str
+
+
+def census(splits: Iterable[tuple[str, int | None, Prepared | str]]) -> Iterator[Counted | Overlap | Absent]:
     """Look through splits, one after the other, then compare them; files are read whole.
 
     Args:
         splits: of each its name, how many examples the catalog promises, and its examples, prepared without those that
-            cannot be used.
+            cannot be used; or why there are none.
     """
     contents: dict[str, np.ndarray[Any, np.dtype[np.int64]]] = {}
     groups: dict[str, np.ndarray[Any, Any]] = {}
     for name, promised, examples in splits:
+        if isinstance(examples, str):
+            yield Absent(name, examples)
+            continue
         found, digests = _counted(name, promised, examples)
         for other, known in contents.items():
             both = int(np.isin(digests, known).sum())

@@ -12,21 +12,24 @@ if TYPE_CHECKING:
 
     from rich.console import Console
 
-    from dlcat.readers.census import Counted, Overlap, Sizes
+    from dlcat.readers.census import Absent, Counted, Overlap, Sizes
 
 MOST_CLASSES = 40
 """Of more classes, the largest and the smallest are shown."""
 
 
-def census(title: str, found: Iterable[Counted | Overlap], console: Console | None = None) -> str:
+def census(title: str, found: Iterable[Counted | Overlap | Absent], console: Console | None = None) -> str:
     """Every split, its classes, and what splits have in common."""
-    from dlcat.readers.census import Counted
+    from dlcat.readers.census import Absent, Counted
 
     page = Page(console)
     page.line(clean(title), "bold")
     for each in found:
         if isinstance(each, Counted):
             _split(page, each)
+        elif isinstance(each, Absent):
+            page.heading(each.split)
+            page.line(clean(f"not here: {each.reason}"), "dim")
         else:
             page.line(_overlap(each), "yellow")
     return page.text()
