@@ -77,7 +77,7 @@ def stats(
         if isinstance(each, Counted):
             print(f"{name}: {each.split} looked through", file=sys.stderr)
     if json:
-        kinds = {"splits": Counted, "overlaps": Overlap, "absent": Absent}
+        kinds: dict[str, Any] = {"splits": Counted, "overlaps": Overlap, "absent": Absent}
         told = {key: [asdict(each) for each in found if isinstance(each, kind)] for key, kind in kinds.items()}
         out.document({"dataset": name, **told})
     else:
