@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from dlcat.fetch.wire.network import Network
     from dlcat.inputs import Form
     from dlcat.locations import Locations
+    from dlcat.readers.hearing import Heard
     from dlcat.readers.census import Absent, Counted, Overlap
     from dlcat.readers.prepare import Prepared
     from dlcat.readers.shards import Packed
@@ -255,6 +256,25 @@ class Workspace:
         """Install the recipe's dataset, but where it takes its inputs from shards."""
         if _shards(recipe) is None:
             yield from self.install(self.catalog[recipe.dataset.name], mirrors=mirrors)
+
+    def hear(self, recipe: Recipe) -> Iterator[Heard]:
+        """Decode the sounds that the recipe's splits have, where that was not done before; see `dlcat.readers.hearing`.
+
+        Raises:
+            DlcatError: as `examples`; or a sound cannot be decoded.
+        """
+        from dlcat.inputs import Sounds
+        from dlcat.readers import SoundExamples
+        from dlcat.readers.hearing import hear
+
+        form, chosen = self.form(recipe), recipe.split
+        if not isinstance(form, Sounds):
+            return
+        tests = chosen.test if isinstance(chosen.test, list) else []
+        for split in dict.fromkeys([*chosen.train, *(chosen.validation or []), *tests]):
+            examples = self._read(recipe, split)
+            if isinstance(examples, SoundExamples):
+                yield from hear(examples, form.rate_hertz, skip_bad=recipe.skip_bad)
 
     def pack(
         self, dataset: Dataset, splits: tuple[str, ...], folder: Path, *, shard_bytes: int, seed: int

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from dlcat.fetch.records import Record
+    from dlcat.readers.hearing import Heard
     from dlcat.workspace import Workspace
 
 
@@ -69,6 +70,15 @@ def draw(records: Iterable[Record]) -> list[Record]:
             if not isinstance(record, Moved):
                 kept.append(record)
     return kept
+
+
+def hear(records: Iterable[Heard]) -> None:
+    """Show how far the decoding of sounds is, on a terminal."""
+    from dlcat.view.progress import SoundProgress
+
+    with SoundProgress(sys.stderr) as progress:
+        for record in records:
+            progress.show(record.name, record.done, record.of)
 
 
 def workspace(catalogs: Any, cache: Any) -> Workspace:

@@ -86,6 +86,8 @@ def train(
         _dry_run(checked, cost, json)
         return
     out.draw(place.provide(checked, mirrors=tuple(mirror or ())))
+    if not started.get("LOCAL_RANK"):  # the first process decodes; the others find it done
+        out.hear(place.hear(checked))
     from dlcat.train.distributed import joined
 
     with joined(shard=shard) as world:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from dlcat.errors import InvalidError
 from dlcat.layers.norms import norm
+from dlcat.models import model as models
 from dlcat.optim.schedules import schedule as schedules
 from dlcat.optim.schedules import watches
 from dlcat.train.batches import pieces_of
@@ -14,7 +15,11 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from dlcat.recipe import Recipe, Train
+    from dlcat.registry import Choice
     from dlcat.schema import Fault
+
+PLAIN = {"conv": "standard", "norm": "batch", "activation": "relu"}
+"""What a recipe that says nothing of a part has."""
 
 
 def require_consistent(recipe: Recipe) -> None:
@@ -70,6 +75,17 @@ def contradictions(recipe: Recipe) -> Iterator[Fault]:
             ("train", "test_time_augment"),
             f"{recipe.train.test_time_augment} evaluates on mirror images, which training never shows; expected flip in augment",
         )
+
+
+    yield from _unused_parts(recipe)
+
+
+def _unused_parts(recipe: Recipe) -> Iterator[Fault]:
+    """Parts that are chosen for a network which has no place for them: swapping them would change nothing."""
+    for part in ("conv", "norm", "activation"):
+        chosen: Choice = getattr(recipe.model, part)
+        if part not in models.traits(recipe.model.name).uses and chosen.name != PLAIN[part]:
+            yield ("model", part), f"{recipe.model.name} has no {part} to choose; expected none, found {chosen.name}"
 
 
 def going_by_validation(recipe: Recipe) -> list[str]:

@@ -155,6 +155,35 @@ class TrainProgress:
         return self._bar
 
 
+class SoundProgress:
+    """How many sounds of a split are decoded, as a bar on a terminal, and nowhere else."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+        self._bar: tqdm[Any] | None = None
+        self._name = ""
+
+    def __enter__(self) -> SoundProgress:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._bar is not None:
+            self._bar.close()
+
+    def show(self, name: str, done: int, of: int) -> None:
+        """So many of a split, which begins when its name is another one."""
+        from tqdm import tqdm
+
+        if not self._stream.isatty():
+            return
+        if name != self._name:
+            self.__exit__()
+            self._name = name
+            self._bar = tqdm(total=of, unit=" sounds", desc="decoding", file=self._stream, leave=False, dynamic_ncols=True)
+        if self._bar is not None:
+            self._bar.update(done - self._bar.n)
+
+
 def counted(things: Iterable[Thing], total: int, unit: str, stream: TextIO) -> Iterator[Thing]:
     """The things as they come, with a bar on a terminal, and nothing elsewhere."""
     from tqdm import tqdm
