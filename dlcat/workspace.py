@@ -27,8 +27,8 @@ if TYPE_CHECKING:
     from dlcat.fetch.wire.network import Network
     from dlcat.inputs import Form
     from dlcat.locations import Locations
-    from dlcat.readers.hearing import Heard
     from dlcat.readers.census import Absent, Counted, Overlap
+    from dlcat.readers.hearing import Heard
     from dlcat.readers.prepare import Prepared
     from dlcat.readers.shards import Packed
     from dlcat.readers.showing import Shown

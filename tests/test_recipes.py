@@ -10,10 +10,9 @@ import numpy as np
 import pytest
 
 from dlcat import locations
-from dlcat.cost import cost
 from dlcat.errors import InvalidError
 from dlcat.readers import Examples
-from dlcat.recipe import Recipe
+from dlcat.recipe import Recipe, load
 from dlcat.train import device as devices
 from dlcat.train import experiment, families, session
 from dlcat.train.contradictions import contradictions
@@ -24,6 +23,9 @@ from dlcat.train.splits import splits_of
 from dlcat.workspace import Workspace
 
 NAMES = sorted(path.stem for path in locations.shipped("recipes").rglob("*.yaml"))
+RECIPES = {path.stem: load(path) for path in locations.shipped("recipes").rglob("*.yaml")}
+ARRAYS = [name for name in NAMES if RECIPES[name].inputs is None and RECIPES[name].task.name in ("classify", "margin")]
+"""Those of arrays with one class each, which are made up here; all others run on tiny data (test_recipes_on_tiny_data)."""
 FEW = (
     "train.batch_size=4",
     "train.epochs=1",
@@ -50,7 +52,8 @@ def test_a_shipped_recipe_loads_and_asks_a_question(place: Workspace, name: str)
     recipe = place.recipe(name)
     assert recipe.name == name
     assert "?" in recipe.question
-    place.trainable(recipe)
+    if recipe.dataset.name not in ("imagenet",):  # whose terms a person must accept first
+        place.trainable(recipe)
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -67,18 +70,13 @@ def test_a_resolved_recipe_written_out_reads_back_to_itself(place: Workspace, tm
 @pytest.mark.parametrize("name", NAMES)
 def test_a_resolved_recipe_builds_the_same_network(place: Workspace, name: str) -> None:
     recipe = place.recipe(name)
-    dataset = place.catalog[recipe.dataset.name]
-    assert isinstance(dataset.classes, list)
-    shape, outputs = tuple(int(size) for size in dataset.sample.shape), len(dataset.classes)
-    prices = [
-        cost(lambda: experiment.build_model(each, shape, outputs), shape)  # noqa: B023 - called at once
-        for each in (recipe, families.resolve(recipe))
-    ]
+    prices = [place.cost(each) for each in (recipe, families.resolve(recipe))]
     assert prices[0] == prices[1]
-    assert prices[0].macs > prices[0].parameters > 1000
+    assert prices[0].macs >= prices[0].parameters / 100
+    assert prices[0].parameters > 1000
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", ARRAYS)
 def test_a_shipped_recipe_takes_two_steps_and_changes_its_weights(place: Workspace, name: str) -> None:
     recipe = place.recipe(name, FEW)
     examples = _fake(place, recipe, 10)

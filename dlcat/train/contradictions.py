@@ -76,7 +76,6 @@ def contradictions(recipe: Recipe) -> Iterator[Fault]:
             f"{recipe.train.test_time_augment} evaluates on mirror images, which training never shows; expected flip in augment",
         )
 
-
     yield from _unused_parts(recipe)
 
 

@@ -179,7 +179,9 @@ class SoundProgress:
         if name != self._name:
             self.__exit__()
             self._name = name
-            self._bar = tqdm(total=of, unit=" sounds", desc="decoding", file=self._stream, leave=False, dynamic_ncols=True)
+            self._bar = tqdm(
+                total=of, unit=" sounds", desc="decoding", file=self._stream, leave=False, dynamic_ncols=True
+            )
         if self._bar is not None:
             self._bar.update(done - self._bar.n)
 
