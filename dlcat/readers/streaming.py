@@ -121,13 +121,22 @@ class Usable:
     left_out_count: int = 0
 
     def __iter__(self) -> Iterator[Example]:
-        for each in self.read:
+        for each in self._read():
             if isinstance(each, Bad):
                 self._leave_out(each)
             elif bad := self.targets.take(each):
                 self._leave_out(bad)
             else:
                 yield each
+
+    def _read(self) -> Iterator[Example | Bad]:
+        """What the reader yields; a file that it cannot open is the data's fault, not that of the disk written to."""
+        try:
+            yield from self.read
+        except OSError as error:
+            raise VerificationError(
+                f"{error.filename}: cannot be read: {error.strerror}", hint="`dlcat verify NAME` says what is missing"
+            ) from error
 
     def _leave_out(self, bad: Bad) -> None:
         if not self.skip_bad:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -71,6 +72,15 @@ def test_what_cannot_be_used_stops_or_is_left_out_and_named(
     assert usable.left_out_count == 1
     with pytest.raises(AssertionError, match=message):
         raise AssertionError(usable.left_out[0])
+
+
+def test_a_file_that_cannot_be_opened_is_the_datas_fault(tmp_path: Path) -> None:
+    def read() -> Iterator[Example]:
+        yield _example("cat")
+        (tmp_path / "gone.csv").read_bytes()
+
+    with pytest.raises(VerificationError, match=r"gone\.csv: cannot be read: No such file"):
+        list(Usable(read(), Targets(NAMED), skip_bad=True))
 
 
 def test_groups_are_equal_where_their_names_are_and_nothing_is_no_group() -> None:
