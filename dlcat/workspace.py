@@ -382,17 +382,25 @@ class Workspace:
         return export.export(recipe, run, format, path, best=best, license=dataset.license.id, test=test, form=form)
 
     def trainable(self, recipe: Recipe) -> tuple[Dataset, Cost]:
-        """The recipe's dataset and what its network costs, known to fit each other before a byte is fetched.
+        """As `fitting`, of a dataset that this user may train on.
 
         Raises:
             AccessError: the dataset's terms are not accepted yet.
-            InvalidError: it has no training or no test split, no classes to tell apart, no one shape for all examples, or
-                the recipe's parts do not fit it.
+            InvalidError: as `fitting`.
         """
         from dlcat.fetch.terms import require_acceptance
 
+        require_acceptance(self.dataset(recipe))
+        return self.fitting(recipe)
+
+    def fitting(self, recipe: Recipe) -> tuple[Dataset, Cost]:
+        """The recipe's dataset and what its network costs, known to fit each other before a byte is fetched.
+
+        Raises:
+            InvalidError: it has no training or no test split, no classes to tell apart, no one shape for all examples, or
+                the recipe's parts do not fit it.
+        """
         dataset, chosen = self.dataset(recipe), recipe.split
-        require_acceptance(dataset)
         wanted = {"train": chosen.train, "validation": chosen.validation or [], "test": chosen.test}
         for key, names in wanted.items():
             lacking = [name for name in names if name not in dataset.splits] if isinstance(names, list) else []

@@ -78,7 +78,7 @@ def recipes_check(
     place = out.workspace(catalog, None)
     for name in names:
         recipe = place.recipe(name)
-        _, cost = place.trainable(recipe)
+        _, cost = place.fitting(recipe)
         trainings = ""
         if recipe.study:
             planned = design(recipe)
